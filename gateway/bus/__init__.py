@@ -1,0 +1,1 @@
+"""Message buses: a real NATS server or cluster, the bundled nats-server, and one inside the process."""
