@@ -1,0 +1,317 @@
+"""One line: its state machine, its timers, its restarts and its counts.
+
+The vendor library may never call back (a refused front is silent for ever), so connect and login have timers of our
+own; a process that dies, hangs or storms is ended and started again with back-off. Nothing here knows a vendor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gateway.clock import Clock
+from gateway.errors import LineError, WireError
+from gateway.lines.counts import LineCounts
+from gateway.lines.frame import Arrival, TickUnpacker
+from gateway.lines.hosts import Host, HostFactory
+from gateway.lines.messages import (
+    Beat,
+    Called,
+    Confirmed,
+    Failed,
+    FromLine,
+    Ready,
+    Refused,
+    Rejected,
+    StateChanged,
+    Subscribe,
+    Unsubscribe,
+    Unsubscribed,
+)
+from gateway.lines.restarts import RestartPolicy
+from gateway.lines.vigil import A_CONNECTION, A_LOGIN, LineTimers, Vigil
+from gateway.model import Account, Instrument, LineId, LineState
+
+_log = logging.getLogger(__name__)
+
+
+class SubscriptionEvents(Protocol):
+    """What a line tells its subscriptions (flow.subscriptions)."""
+
+    def line_up(self) -> None: ...
+    def line_down(self, reason: str) -> None: ...
+    def on_confirmed(self, instruments: Sequence[Instrument]) -> None: ...
+    def on_refused(self, instrument: Instrument, reason: str) -> None: ...
+    def on_unsubscribed(self, instruments: Sequence[Instrument]) -> None: ...
+
+
+class Line:
+    """Runs incarnations of one line until it is closed. All methods on the loop."""
+
+    def __init__(
+        self,
+        line: LineId,
+        account: Account,
+        *,
+        host: HostFactory,
+        slot_of: Callable[[str, str], object],
+        deliver: Callable[[Line, list[Arrival]], None],
+        changed: Callable[[Line], None],
+        timers: LineTimers,
+        restarts: RestartPolicy,
+        clock: Clock,
+    ) -> None:
+        self.id = line
+        self.account = account
+        self.state = LineState.IDLE
+        self.reason = ""
+        self.since_ns = clock.wall_ns()
+        self.counts = LineCounts()
+        self.subscriptions: SubscriptionEvents | None = None
+        self._make_host = host
+        self._slot_of = slot_of
+        self._deliver = deliver
+        self._changed = changed
+        self._timers = timers
+        self._restarts = restarts
+        self._clock = clock
+        self._host: Host | None = None
+        self._unpacker: TickUnpacker[object] = TickUnpacker(slot_of)
+        self._vigil = Vigil(timers, clock.monotonic())
+        self._before_hang: LineState | None = None
+        self._calls: deque[asyncio.Future[str]] = deque()
+        self._ended = asyncio.Event()
+        self._end_reason = ""
+        self._closing = asyncio.Event()
+
+    # -- for others ------------------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child process, when it has one."""
+        return self._host.pid if self._host is not None else None
+
+    async def subscribe(self, instruments: Sequence[Instrument], /) -> None:
+        """Pass on to the source and wait for its call to return; the vendor's answers come as events.
+
+        Raises LineError when the call raised, or when the line ended before it returned.
+        """
+        await self._order(Subscribe(list(instruments)))
+
+    async def unsubscribe(self, instruments: Sequence[Instrument], /) -> None:
+        """Like :meth:`subscribe`."""
+        await self._order(Unsubscribe(list(instruments)))
+
+    async def _order(self, order: Subscribe | Unsubscribe) -> None:
+        if self._host is None:
+            raise LineError(f"line {self.id} is not running", line=str(self.id))
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._calls.append(answer)
+        self._host.send(order)
+        reason = await answer
+        if reason:
+            raise LineError(f"line {self.id}: {reason}", line=str(self.id))
+
+    def live_counts(self) -> LineCounts:
+        """The counts as of now, the running process included."""
+        return self.counts.with_running(self._host.cells if self._host is not None else None)
+
+    async def run(self) -> None:
+        """Until :meth:`close`. Owned by the gateway's task group."""
+        while not self._closing.is_set():
+            await self._pause(self._restarts.wait_s(self._clock.monotonic()))
+            if self._closing.is_set():
+                break
+            await self._incarnation()
+        self._set(LineState.STOPPED, "closed")
+
+    def close(self) -> None:
+        """Ask :meth:`run` to end in order."""
+        self._closing.set()
+        self._ended.set()
+
+    # -- one incarnation -------------------------------------------------------------------------------
+
+    async def _incarnation(self) -> None:
+        now = self._clock.monotonic()
+        self._ended.clear()
+        if self._closing.is_set():
+            return
+        self._end_reason = ""
+        self._unpacker = TickUnpacker(self._slot_of)
+        self._before_hang = None
+        self._vigil = Vigil(self._timers, now)
+        self._restarts.started(now)
+        self._set(LineState.CONNECTING, "starting")
+        host = self._host = self._make_host(self)
+        delivered_before = self.counts.delivered
+        try:
+            await host.start()
+            await self._watch(host)
+        except OSError as error:
+            self._end_reason = f"cannot start the process: {error}"
+        finally:
+            await host.stop(self._timers.stop_s if self._closing.is_set() else 0.5)
+            self._host = None
+            while self._calls:
+                self._answer_call("the line ended meanwhile")
+            reason = "line_stopped" if self._closing.is_set() else "line_died"
+            self.counts.close(host.cells, self.counts.delivered - delivered_before, reason=reason)
+            host.cells.close()
+        if not self._closing.is_set():
+            self._restarts.ended(self._clock.monotonic())
+            self.counts.restarts += 1
+            self._set(LineState.REFUSED if self.state is LineState.REFUSED else LineState.LOST, self._end_reason)
+            _log.warning("line %s ended: %s", self.id, self._end_reason)
+
+    async def _watch(self, host: Host) -> None:
+        """Timers and heartbeats, until the incarnation ends or must end."""
+        step = min(self._timers.hung_after_s / 4, 0.2)
+        while not self._ended.is_set():
+            try:
+                async with asyncio.timeout(step):
+                    await self._ended.wait()
+            except TimeoutError:
+                pass
+            else:
+                return
+            now = self._clock.monotonic()
+            verdict = self._overdue(now)
+            if verdict:
+                self._end_reason = verdict
+                self._set(LineState.LOST, verdict)
+                host.kill()
+                return
+
+    def _overdue(self, now: float) -> str:
+        """Why the incarnation must end now, or nothing. A silent line is told as lost first."""
+        verdict = self._vigil.verdict(now)
+        if not verdict and self._vigil.is_silent(now) and self.state.is_up and self._before_hang is None:
+            self._before_hang = self.state
+            self._set(LineState.LOST, self._vigil.silence(now))
+        return verdict
+
+    # -- what the host tells ---------------------------------------------------------------------------
+
+    def ticks(self, body: bytes) -> None:
+        """A TICKS body (HostEvents)."""
+        self._alive()
+        try:
+            arrivals = self._unpacker.unpack(body)
+        except WireError as error:
+            self._end(str(error))
+            return
+        self.counts.delivered += len(arrivals)
+        if self.state is LineState.LOGGED_IN and arrivals:
+            self._set(LineState.STREAMING, "")
+        self._deliver(self, arrivals)
+
+    def message(self, message: FromLine) -> None:
+        """A MESSAGE (HostEvents)."""
+        self._alive()
+        match message:
+            case StateChanged():
+                self._vigil.called(message.calls)
+                self._end_storm()
+                self._vendor_state(message.state, message.reason)
+            case Rejected():
+                self.counts.rejects.update(message.counts)
+            case Failed():
+                self._end(message.reason)
+            case Ready():
+                if self.state is LineState.CONNECTING:
+                    self._vigil.wait_for(A_CONNECTION, self._clock.monotonic())
+            case Called():
+                self._answer_call(message.reason)
+            case Beat():
+                pass
+            case _:
+                self._tell_subscriptions(message)
+
+    def ended(self, reason: str) -> None:
+        """The process or task is over (HostEvents)."""
+        self._end(reason)
+
+    def _end(self, reason: str) -> None:
+        self._end_reason = self._end_reason or reason
+        self._ended.set()
+
+    def _alive(self) -> None:
+        self._vigil.heard(self._clock.monotonic())
+        if self._before_hang is not None:
+            state, self._before_hang = self._before_hang, None
+            self._set(state, "answers again")
+
+    def _vendor_state(self, state: LineState, reason: str) -> None:
+        now = self._clock.monotonic()
+        match state:
+            case LineState.REFUSED:
+                self._restarts.refused()
+                _log.warning("line %s: %s", self.id, reason)
+                self._end(reason)
+            case LineState.LOST:
+                self.counts.disconnects += 1
+                self._vigil.wait_for(A_CONNECTION, now)
+            case LineState.CONNECTING:
+                self._vigil.wait_for(A_CONNECTION, now)
+            case LineState.CONNECTED:
+                self._vigil.wait_for(A_LOGIN, now)
+            case LineState.LOGGED_IN:
+                self._restarts.logged_in()
+                self._vigil.rest()
+            case _:
+                _log.warning("line %s: a source cannot be %s; ignored", self.id, state.value)
+                return
+        self._set(state, reason)
+
+    def _end_storm(self) -> None:
+        """At the message that shows it, not at the next look: a storm is thousands of calls by then."""
+        if self._vigil.storms and self._host is not None and not self._ended.is_set():
+            self._end(self._vigil.storm())
+            self._host.kill()
+
+    def _answer_call(self, reason: str) -> None:
+        if self._calls:
+            answer = self._calls.popleft()
+            if not answer.done():
+                answer.set_result(reason)
+
+    def _tell_subscriptions(self, message: FromLine) -> None:
+        subscriptions = self.subscriptions
+        if subscriptions is None:
+            return
+        match message:
+            case Confirmed():
+                subscriptions.on_confirmed(message.instruments)
+            case Refused():
+                subscriptions.on_refused(message.instrument, message.reason)
+            case Unsubscribed():
+                subscriptions.on_unsubscribed(message.instruments)
+            case _:
+                pass
+
+    # -- small things ----------------------------------------------------------------------------------
+
+    def _set(self, state: LineState, reason: str) -> None:
+        if state is self.state and reason == self.reason:
+            return
+        was_up, self.state, self.reason = self.state.is_up, state, reason
+        self.since_ns = self._clock.wall_ns()
+        if self.subscriptions is not None and state.is_up != was_up:
+            if state.is_up:
+                self.subscriptions.line_up()
+            else:
+                self.subscriptions.line_down(reason)
+        self._changed(self)
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        except TimeoutError:
+            pass
