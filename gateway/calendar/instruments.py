@@ -1,0 +1,83 @@
+"""The calendar for code that has contracts and Unix nanoseconds: ledger, failover, watchdog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, Literal
+
+from gateway.calendar.calendar import Calendar
+from gateway.calendar.errors import UnknownProductError
+from gateway.calendar.hours import Phase
+from gateway.calendar.products import product_of
+from gateway.model import SHANGHAI, Instrument
+
+PhaseName = Literal["closed", "auction", "open", "break"]
+
+_NAMES: Final[dict[Phase, PhaseName]] = {
+    Phase.CLOSED: "closed",
+    Phase.AUCTION: "auction",
+    Phase.OPEN: "open",
+    Phase.BREAK: "break",
+}
+_NS: Final = 1_000_000_000
+
+
+def moment_of(moment_ns: int) -> datetime:
+    """Unix nanoseconds as a moment in Shanghai, cut to the microsecond."""
+    seconds, ns = divmod(moment_ns, _NS)
+    return datetime.fromtimestamp(seconds, SHANGHAI).replace(microsecond=ns // 1000)
+
+
+class InstrumentPhases:
+    """Phases of contracts. A few microseconds a question; raises CalendarError past the calendar's end.
+
+    ``unknown`` is what ``phase`` answers for a product without a table; None raises UnknownProductError instead.
+    ``wanted`` gives the contracts that ``any_open`` is about; their products are looked up again only when it returns
+    another object, and those without a table do not count.
+    """
+
+    def __init__(
+        self,
+        calendar: Calendar,
+        *,
+        unknown: PhaseName | None = None,
+        wanted: Callable[[], frozenset[Instrument]] = frozenset,
+    ) -> None:
+        self._calendar = calendar
+        self._unknown = unknown
+        self._wanted = wanted
+        self._seen: frozenset[Instrument] | None = None
+        self._wanted_products: tuple[str, ...] = ()
+        self._every = tuple(group[0] for group in calendar.same_hours(calendar.products))
+
+    def phase(self, instrument: Instrument, moment_ns: int) -> PhaseName:
+        try:
+            return _NAMES[self._calendar.phase(product_of(instrument), moment_of(moment_ns))]
+        except UnknownProductError:
+            if self._unknown is None:
+                raise
+            return self._unknown
+
+    def trading_day(self, instrument: Instrument, moment_ns: int) -> int:  # noqa: ARG002 - the same for every contract
+        """``YYYYMMDD``; the next trading day from 18:00 on."""
+        return self._calendar.trading_day_of(moment_of(moment_ns))
+
+    def session(self, moment_ns: int) -> Literal["day", "night", "closed"]:
+        """The session that any product of the tables is in, opening auction and breaks included."""
+        moment = moment_of(moment_ns)
+        for product in self._every:
+            session = self._calendar.session_at(product, moment)
+            if session is not None:
+                return session.kind
+        return "closed"
+
+    def any_open(self, moment_ns: int) -> bool:
+        """Whether one of the wanted contracts is in continuous trading."""
+        wanted = self._wanted()
+        if wanted is not self._seen:
+            products = {product_of(instrument) for instrument in wanted}
+            known = sorted(product for product in products if self._calendar.knows(product))
+            self._wanted_products = tuple(group[0] for group in self._calendar.same_hours(known))
+            self._seen = wanted
+        return self._calendar.any_open(moment_of(moment_ns), self._wanted_products)

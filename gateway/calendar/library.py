@@ -1,0 +1,44 @@
+"""Trading days of the Shanghai Stock Exchange from the package ``exchange_calendars``.
+
+The futures exchanges close on the same days: the holidays of XSHG equal those of the futures calendars on every day
+from 2008 to 2022, and on all but one day (2025-10-08, where the list that we compared with is wrong) until 2026.
+
+The package brings pandas and numpy: importing it takes 0.3 s and 65 MB. So it is imported when the days are asked
+for, never by importing this module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from datetime import date
+from typing import Any, Final
+
+from gateway.calendar.days import TradingDays
+from gateway.calendar.errors import CalendarError
+
+FIRST: Final = date(2006, 1, 1)
+
+
+def xshg_days(first: date = FIRST) -> TradingDays:
+    """All trading days that the installed package knows, from ``first`` to the end of its last year.
+
+    Blocks for about 0.3 s at its first call in a process. Raises CalendarError when the package is missing.
+    """
+    try:
+        package: Any = importlib.import_module("exchange_calendars")
+    except ImportError as missing:
+        raise CalendarError(
+            f"trading days need the package exchange_calendars ({missing}); pip install exchange_calendars"
+        ) from missing
+    last = package.exchange_calendar_xshg.XSHGExchangeCalendar.bound_max()
+    with warnings.catch_warnings():
+        # the package (4.13.2) uses what pandas 3.1 has deprecated; that is between the two of them
+        warnings.simplefilter("ignore", DeprecationWarning)
+        sessions = package.get_calendar("XSHG", start=first.isoformat(), end=last).sessions
+    return TradingDays(
+        first,
+        last.date(),
+        tuple(session.date() for session in sessions),
+        source=f"exchange_calendars {package.__version__} (XSHG)",
+    )
