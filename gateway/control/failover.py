@@ -1,0 +1,333 @@
+"""Failover and failback of one feed: one switch at a time, tried, confirmed, measured, and undone when it fails.
+
+The controller owns no line. It looks at the facts, asks the router, and tells the feed what to do. A switch wakes
+the new line *beside* the old one and parks the old one when the new one has proved itself, so that a failed switch
+leaves what was.
+
+Source of the rules: the operators' contract, §4 (latency), §8 (more than 3 failures; ``feed_failover_required``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import msgspec
+
+from gateway.clock import Clock
+from gateway.control.events import ControlEvent, Switch, Unplaced
+from gateway.control.failing import FailureRules, Failures
+from gateway.control.switching import FeedControl, Phases, SwitchError, Switching, SwitchRules, beside
+from gateway.errors import ControlError, FeedgateError
+from gateway.model import LineState
+from gateway.plan import AccountRouter, LineFacts, Plan, View
+
+_log = logging.getLogger(__name__)
+
+_SHOWN = 20
+_KEPT = 100
+COMMAND = "command"
+
+
+class SwitchRefusedError(ControlError):
+    """Another switch runs, or there is nothing to switch to. ``fields`` say who runs."""
+
+    code = "busy"
+    exit_code = 75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverRules:
+    """Seconds, unless named otherwise."""
+
+    cooldown_s: float = 10.0
+    """After a switch, done or failed, no automatic one for so long. A command does not wait."""
+    look_s: float = 0.25
+    """How often the facts are looked at without being told that they changed."""
+    switch: SwitchRules = field(default_factory=SwitchRules)
+    failures: FailureRules = field(default_factory=FailureRules)
+
+
+class Failover:
+    """The controller of one feed. All methods on the loop; :meth:`run` is owned by the gateway."""
+
+    def __init__(
+        self,
+        feed: str,
+        control: FeedControl,
+        router: AccountRouter,
+        phases: Phases,
+        clock: Clock,
+        tell: Callable[[ControlEvent], None],
+        *,
+        rules: FailoverRules | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """``tell`` gets every event; it must return at once and not raise. ``sleep`` is for tests."""
+        self.feed = feed
+        self.plan = Plan()
+        """In force; after a failed switch what it was before."""
+        self.history: deque[Switch] = deque(maxlen=_KEPT)
+        """Switches, oldest first."""
+        self.counts: Counter[str] = Counter()
+        """``failover.ok``, ``failover.failed``, ``failback.ok``, ``failback.failed``, ``cooled``, ``refused``."""
+        self._control, self._router, self._clock, self._tell, self._sleep = control, router, clock, tell, sleep
+        self._rules = rules or FailoverRules()
+        self._failures = Failures(self._rules.failures, phases, clock)
+        self._switching = Switching(control, phases, clock, sleep, self._rules.switch)
+        self._chosen: str | None = None
+        self._silent: set[str] = set()
+        self._required = ""
+        self._running = ""
+        self._lock = asyncio.Lock()
+        """Held while orders are given, so that a command does not cross a change of plan."""
+        self._cool_until = 0.0
+        self._unplaced: frozenset[object] = frozenset()
+
+    # -- what it is told ---------------------------------------------------------------------------------------
+
+    def line_changed(self, line: str, state: LineState, reason: str) -> None:
+        """A line entered a state. Call it for each change; the next look acts on it."""
+        if self._failures.line_changed(line, state, reason):
+            _log.info("feed %s: %s failed: %s", self.feed, line, reason)
+        if not state.is_up:
+            self._silent.discard(line)
+
+    def line_silent(self, line: str) -> None:
+        """The watchdog's verdict."""
+        self._silent.add(line)
+        self._failures.blame(line, "watchdog")
+
+    def line_speaks(self, line: str) -> None:
+        """The watchdog takes its verdict back."""
+        self._silent.discard(line)
+
+    def require(self, reason: str) -> None:
+        """``feed_failover_required`` rose above 0: leave the preferred line, if there is another (cooldown applies)."""
+        self._required = reason or "feed_failover_required"
+
+    # -- what it can be asked ----------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> str:
+        """What runs now, in words; empty when nothing does."""
+        return self._running
+
+    def facts(self) -> tuple[LineFacts, ...]:
+        """The lines with what the controller knows of them: failures in the window, verdicts."""
+        return tuple(
+            replace(
+                line,
+                failures=self._failures.of(line.name),
+                restarts=max(line.restarts, self._failures.ever(line.name)),
+                silent=line.name in self._silent,
+            )
+            for line in self._control.facts()
+        )
+
+    async def failover(self, reason: str, to: str | None = None) -> Switch:
+        """Leave the preferred line, for ``to`` or the next in order; returns when done or failed (``Switch.ok``).
+
+        Raises SwitchRefusedError while another switch runs, and when there is no such line. Ignores the cooldown.
+        """
+        return await self._command("failover", reason, to or self._next_line())
+
+    async def failback(self, reason: str) -> Switch:
+        """Back to the first line of the settings' order. As :meth:`failover`."""
+        lines = self._control.facts()
+        return await self._command("failback", reason, lines[0].name if lines else None)
+
+    async def run(self) -> None:
+        """Look and act until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except FeedgateError as error:  # a calendar that ended; commands say so too
+                if not self.counts["blind"]:
+                    _log.error("feed %s: no automatic failover: %s", self.feed, error)
+                self.counts["blind"] += 1
+            await self._sleep(self._rules.look_s)
+
+    # -- deciding ----------------------------------------------------------------------------------------------
+
+    async def look(self) -> Switch | None:
+        """Act on the facts as they are: a new plan, a switch (returned), or nothing."""
+        if self._running:
+            return None
+        self._failures.pass_time()
+        lines = self.facts()
+        view = self._view(lines)
+        wish = self._ask(view)
+        source = self.plan.prefer
+        if source is None or view.line(source) is None:
+            await self._adopt(wish)
+            return None
+        target, trigger, reason = wish.prefer, "", ""
+        if target == source and self._required:
+            target, trigger, reason = self._next_usable(lines), "required", self._required
+        if target == source or target is None:
+            if wish != self.plan and not self._failures.excused(source):
+                await self._adopt(wish)
+            return None
+        if self._failures.excused(source):
+            return None  # a planned close: nothing is lost and the line comes back by itself
+        if self._clock.monotonic() < self._cool_until:
+            self.counts["cooled"] += 1
+            # only the preference waits: the line that will have it is woken now, so that nothing is lost meanwhile
+            meanwhile = beside(self.plan, wish)
+            if meanwhile != self.plan:
+                await self._adopt(meanwhile)
+            return None
+        if trigger == "required":
+            self._failures.blame(source, reason)  # or it would count as never failed and be returned to
+        trigger = trigger or self._trigger(view.line(source))
+        reason = reason or self._failures.words(source) or f"{target} is better"
+        self._required = ""
+        return await self._switch("failover", source, target, reason, trigger)
+
+    def _trigger(self, line: LineFacts | None) -> str:
+        if line is None or (line.usable and line.failures <= self._rules.failures.most):
+            return "router"
+        if line.silent:
+            return "watchdog"
+        return "failures" if line.usable else self._failures.why(line.name)
+
+    def _view(self, lines: tuple[LineFacts, ...]) -> View:
+        return View(lines=lines, wanted=self._control.wanted(), current=self.plan, chosen=self._chosen)
+
+    def _ask(self, view: View) -> Plan:
+        """The router's answer; what is in force when it raises."""
+        try:
+            return self._router.plan(view)
+        except Exception:  # noqa: BLE001 - a plugin's bug must not take the feed down; it is logged and counted
+            _log.exception("feed %s: the router raised; the plan stays as it is", self.feed)
+            self.counts["router_raised"] += 1
+            return self.plan
+
+    def _next_line(self) -> str | None:
+        return self._next_usable(self.facts()) or next(
+            (line.name for line in self._control.facts() if line.name != self.plan.prefer), None
+        )
+
+    def _next_usable(self, lines: tuple[LineFacts, ...]) -> str | None:
+        """Whom the router would take if the preferred line were lost."""
+        lost = tuple(
+            replace(line, state=LineState.LOST, failures=line.failures + 1) if line.name == self.plan.prefer else line
+            for line in lines
+        )
+        wish = self._ask(replace(self._view(lost), chosen=None)).prefer
+        return None if wish == self.plan.prefer else wish
+
+    async def _adopt(self, plan: Plan) -> None:
+        """A new plan without a switch: the start, a rebalance, changed wishes."""
+        async with self._lock:
+            try:
+                await self._control.apply(plan)
+            except FeedgateError as error:
+                _log.warning("feed %s: the plan could not be applied, it is tried again: %s", self.feed, error)
+                return
+            self._in_force(plan)
+
+    def _in_force(self, plan: Plan) -> None:
+        self.plan = plan
+        if plan.unplaced != self._unplaced:
+            self._unplaced = frozenset(plan.unplaced)
+            some = tuple(str(one) for one in sorted(plan.unplaced)[:_SHOWN])
+            _log.warning("feed %s: %d contracts have no line with room: %s", self.feed, len(plan.unplaced), some)
+            self._tell(
+                Unplaced(feed=self.feed, at_ns=self._clock.wall_ns(), count=len(plan.unplaced), instruments=some)
+            )
+
+    # -- switching ---------------------------------------------------------------------------------------------
+
+    async def _command(self, kind: Literal["failover", "failback"], reason: str, target: str | None) -> Switch:
+        if self._running:
+            self.counts["refused"] += 1
+            raise SwitchRefusedError(
+                f"feed {self.feed}: {self._running}; try again when it is over", feed=self.feed, running=self._running
+            )
+        known = [line.name for line in self._control.facts()]
+        if target not in known:
+            raise SwitchRefusedError(
+                f"feed {self.feed} has no line {target or 'to switch to'}; its lines are: {', '.join(known) or 'none'}",
+                feed=self.feed,
+            )
+        return await self._switch(kind, self.plan.prefer, target, reason, COMMAND)
+
+    async def _switch(
+        self, kind: Literal["failover", "failback"], source: str | None, target: str, reason: str, trigger: str
+    ) -> Switch:
+        started_ns = self._clock.wall_ns()
+        self._running = f"{kind} from {source} to {target} runs ({trigger}: {reason})"
+        _log.warning("feed %s: %s", self.feed, self._running)
+        switch = Switch(
+            feed=self.feed, at_ns=0, kind=kind, source=source, target=target, reason=reason, trigger=trigger,
+            started_ns=started_ns, finished_ns=0, ok=False,
+        )  # fmt: skip
+        try:
+            async with self._lock:
+                switch = await self._try(switch, source, target)
+        finally:
+            self._running = ""
+            self._cool_until = self._clock.monotonic() + self._rules.cooldown_s
+        if switch.ok:
+            # an operator's choice stands until its line is lost; an automatic switch ends it
+            self._chosen = target if trigger == COMMAND else None
+        elif trigger != COMMAND:
+            self._failures.blame(target, "switch failed")
+        now = self._clock.wall_ns()
+        switch = msgspec.structs.replace(switch, at_ns=now, finished_ns=now)
+        self._record(switch)
+        return switch
+
+    async def _try(self, switch: Switch, source: str | None, target: str) -> Switch:
+        """The switch, done or undone."""
+        if source == target:
+            return msgspec.structs.replace(switch, ok=True)
+        before = self.plan
+        # whatever ends this early (a cancellation, a bug): a plan that nobody wishes makes the next look apply one
+        self.plan = replace(before, login=frozenset())
+        try:
+            goal = self._goal(target, before)
+            measured = await self._switching.go(before, goal, source, target)
+        except FeedgateError as error:
+            return msgspec.structs.replace(switch, error=await self._restore(before, str(error)))
+        self._in_force(goal)
+        return Switching.measured(msgspec.structs.replace(switch, ok=True), measured, _SHOWN)
+
+    def _goal(self, target: str, before: Plan) -> Plan:
+        """What the router plans once the target is up. Raises SwitchError when it would not prefer it."""
+        # asked for by name, or the way out: the router judges the target as the good line that it has to prove to be
+        lines = tuple(
+            replace(line, state=LineState.STREAMING, failures=0, silent=False, suspect=False, role="hot")
+            if line.name == target
+            else line
+            for line in self.facts()
+        )
+        goal = self._ask(replace(self._view(lines), current=before, chosen=target))
+        if goal.prefer != target:
+            raise SwitchError(
+                f"the router prefers {goal.prefer} to {target}; see its policy (feeds.{self.feed}.router)"
+            )
+        return goal
+
+    async def _restore(self, before: Plan, error: str) -> str:
+        try:
+            await self._control.apply(before)
+        except FeedgateError as second:
+            return f"{error}; and what was could not be restored: {second}"
+        self.plan = before
+        return error
+
+    def _record(self, switch: Switch) -> None:
+        self.history.append(switch)
+        self.counts[f"{switch.kind}.{'ok' if switch.ok else 'failed'}"] += 1
+        if switch.ok:
+            _log.warning("feed %s: %s to %s done, %s ms", self.feed, switch.kind, switch.target, switch.latency_ms)
+        else:
+            _log.error("feed %s: %s to %s failed: %s", self.feed, switch.kind, switch.target, switch.error)
+        self._tell(switch)
