@@ -1,0 +1,167 @@
+"""The command ``gateway``: run, demo, plugins, sessions, tail.
+
+Exit codes as in the operators' contract: 0, 2 error, 11 to 14 start stages, 64 usage; also 1 when a plugin failed to
+load (``plugins``) and 130 when the command was interrupted before it ran.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import math
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+
+import gateway
+from gateway.clock import SystemClock
+from gateway.errors import FeedgateError
+from gateway.model import SHANGHAI
+
+_USAGE = 64
+_INTERRUPTED = 130
+_LOCAL_NATS = "nats://127.0.0.1:4222"
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with the contract's exit code for wrong usage."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # argparse says NoReturn; exit() does not return
+        self.print_usage(sys.stderr)
+        self.exit(_USAGE, f"{self.prog}: {message}\n")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 on")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their flags."""
+    root = _Parser(prog="gateway", description="Feedgate: many market-data sources in, one trustworthy stream out.")
+    root.add_argument("--version", action="version", version=f"feedgate {gateway.__version__}")
+    root.add_argument(
+        "--log-level",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        help="default: INFO; WARNING for demo, tail, plugins and sessions",
+    )
+    commands = root.add_subparsers(dest="command", required=True, parser_class=_Parser)
+
+    run = commands.add_parser("run", help="run the gateway with your accounts until Ctrl-C or SIGTERM")
+    run.add_argument("--config", type=Path, help="TOML file (docs/settings.md)")
+    run.add_argument(
+        "--env-file", type=Path, action="append", default=[], help="file with variables; may be repeated, the last wins"
+    )
+    run.add_argument("--view", action=argparse.BooleanOptionalAction, help="live view (default: on a terminal)")
+    run.add_argument("--json", action="store_true", help="print the summary as one JSON line at the end")
+
+    demo = commands.add_parser("demo", help="two lines of a synthetic or recorded market, nothing to configure")
+    demo.add_argument("--seconds", type=_positive, help="end by itself after so many seconds")
+    demo.add_argument("--json", action="store_true", help="no view; print the summary as one JSON line")
+    demo.add_argument(
+        "--rate", type=_not_negative, default=5000.0, help="ticks a second of the market; 0 = as fast as possible"
+    )
+    demo.add_argument("--contracts", type=_count, default=300, help="contracts of the synthetic market")
+    demo.add_argument("--replay", type=Path, metavar="FILE", help="play recorded CTP ticks (.csv, .csv.gz) instead")
+    demo.add_argument("--speed", type=_not_negative, default=1.0, help="with --replay: multiple of the recorded speed")
+
+    plugins = commands.add_parser("plugins", help="what is loaded, and why something is not")
+    plugins.add_argument("--json", action="store_true")
+
+    sessions = commands.add_parser("sessions", help="trading sessions of a day: gateway sessions --date 2026-09-30")
+    sessions.add_argument("--date", type=date.fromisoformat, help="YYYY-MM-DD (default: today in Shanghai)")
+    sessions.add_argument("--product", action="append", default=[], help="rb, m_o, IO, SSE_O …; may be repeated")
+    sessions.add_argument("--overrides", type=Path, metavar="FILE", help="TOML with changes to the calendar")
+    sessions.add_argument("--json", action="store_true")
+
+    tail = commands.add_parser("tail", help="show published ticks: gateway tail 'SHFE.rb*'")
+    tail.add_argument("patterns", nargs="+", metavar="EXCHANGE.CODE", help="shell globs; quote them")
+    tail.add_argument("--url", help="NATS server (default: NATS_URL, or nats://127.0.0.1:4222)")
+    tail.add_argument("--config", type=Path, help="TOML file of the gateway, for [bus]")
+    tail.add_argument(
+        "--env-file", type=Path, action="append", default=[], help="file with NATS_USER, NATS_PASSWORD, NATS_TOKEN ..."
+    )
+    tail.add_argument("--name", default="feedgate", help="name of the gateway on that server")
+    tail.add_argument("--plain", action="store_true", help="a line a tick (default when not on a terminal)")
+    tail.add_argument("--json", action="store_true", help="a JSON object a tick")
+    tail.add_argument("--count", type=_count, help="end after so many ticks")
+    return root
+
+
+async def _dispatch(args: argparse.Namespace) -> int:
+    # imported per command, so that `gateway plugins` does not pay for rich, nor `tail` for pydantic
+    if args.command == "run":
+        from gateway.terminal.run import run
+
+        return await run(args.config, args.env_file, view=args.view, as_json=args.json)
+    if args.command == "demo":
+        from gateway.terminal.run import demo, demo_settings
+
+        settings = demo_settings(rate=args.rate, contracts=args.contracts, replay=args.replay, speed=args.speed)
+        return await demo(settings, seconds=args.seconds, as_json=args.json)
+    if args.command == "plugins":
+        from gateway.settings import load_settings
+        from gateway.terminal.plugins import show_plugins
+
+        return show_plugins(blocked=load_settings().plugins_blocked, as_json=args.json)
+    if args.command == "sessions":
+        from gateway.terminal.sessions import show_sessions
+
+        day = args.date or datetime.fromtimestamp(SystemClock().wall_ns() / 1e9, SHANGHAI).date()
+        return show_sessions(day, args.product, sys.stdout, as_json=args.json, overrides=args.overrides)
+    from gateway.bus.opening import nats_login
+    from gateway.settings import load_settings
+    from gateway.terminal.tail import tail
+
+    bus = load_settings(args.config, args.env_file).bus
+    return await tail(
+        args.url or bus.urls or _LOCAL_NATS,
+        args.patterns,
+        name=args.name,
+        **nats_login(bus),
+        plain=args.plain,
+        count=args.count,
+        as_json=args.json,
+        out=sys.stdout,
+        err=sys.stderr,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns its exit code; errors are one message on stderr, without a traceback."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(
+        level=args.log_level or ("INFO" if args.command == "run" else "WARNING"),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        return asyncio.run(_dispatch(args))
+    except FeedgateError as error:
+        print(f"gateway: {error}", file=sys.stderr)  # noqa: T201 - this is the command's answer
+        return error.exit_code
+    except KeyboardInterrupt:
+        # Ctrl-C is how one leaves a tail; for the others it came before they could listen for it
+        return 0 if args.command == "tail" else _INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
