@@ -1,0 +1,97 @@
+"""What is measured: the cases, their processes, and the plan of a round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bench import vnpy_rpc
+from bench.load import Load
+
+BLOCK = 256
+MANY, FEW = 30_000, 100
+
+
+def _present() -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way from a vendor callback to a decoded tick in another process."""
+
+    name: str
+    title: str
+    produce: tuple[str, ...]
+    """Module and arguments of the producing process; the load comes last."""
+    consume: tuple[str, ...]
+    ticks: int
+    """How many ticks a saturation run offers: some seconds' worth."""
+    form: str = "tick"
+    window: int = 8192
+    native: bool = True
+    """Whether the source feeds it; the raw pair makes its own bytes."""
+    missing: Callable[[], str] = field(default=_present)
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case("raw", "raw sockets (the limit)", ("bench.raw", "produce"), ("bench.raw", "consume"), 3_000_000,
+             window=32_768, native=False),
+        Case("per_tick", "pipeline, one message a tick", ("bench.pipeline",), ("bench.consume", "per_tick"), 400_000),
+        Case("batch", "pipeline, batch subject", ("bench.pipeline",), ("bench.consume", "batch"), 600_000,
+             form="batch"),
+        Case("naive", "naive design", ("bench.naive",), ("bench.consume", "naive"), 30_000),
+        Case("vnpy_rpc", "vnpy RPC", ("bench.vnpy_rpc", "produce"), ("bench.vnpy_rpc", "consume"), 30_000, window=400,
+             missing=vnpy_rpc.missing),
+    )
+}  # fmt: skip
+"""In the order of a round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One measurement of a round."""
+
+    case: str
+    offered: int
+    """Ticks a second; 0 is saturation."""
+    seconds: float
+    """Length of a paced run; a saturation run is scaled by it against 3 s."""
+    instruments: int = FEW
+
+    @property
+    def label(self) -> str:
+        """``saturation``, ``20000`` or ``saturation@30000``."""
+        rate = str(self.offered) if self.offered else "saturation"
+        return rate if self.instruments == FEW else f"{rate}@{self.instruments}"
+
+    def load(self, *, control: str, source: str, module: str, nats: str, port: int) -> Load:
+        """The load of this step. The warm-up is whole blocks and covers every instrument."""
+        case = CASES[self.case]
+        total = int(self.offered * self.seconds) if self.offered else int(case.ticks * self.seconds / 3.0)
+        warm = -(-max(self.instruments, 4 * BLOCK) // BLOCK) * BLOCK
+        return Load(
+            control=control, source=source, module=module, nats=nats, port=port, form=case.form,
+            instruments=self.instruments, warm=warm, total=max(total, BLOCK), rate=self.offered, window=case.window,
+        )  # fmt: skip
+
+
+RATES = (5_000, 20_000, 50_000, 100_000)
+TARGET_RATES = {"per_tick": 120_000, "batch": 200_000}
+
+
+def plan(only: str | None = None, *, quick: bool = False) -> list[Step]:
+    """The steps of one round, in order: saturation of each case first, since it decides which rates make sense."""
+    names = [name for name in CASES if only in (None, name)]
+    seconds = 0.5 if quick else 3.0
+    rates = (5_000, 20_000) if quick else RATES
+    steps = [Step(name, 0, seconds) for name in names]
+    if "per_tick" in names:
+        steps.append(Step("per_tick", 0, seconds, instruments=MANY))
+    for name in names:
+        steps += [Step(name, rate, seconds) for rate in rates]
+        if not quick and name in TARGET_RATES:
+            steps.append(Step(name, TARGET_RATES[name], seconds))
+    return steps
