@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
@@ -54,10 +55,20 @@ def demo_settings(*, rate: float, contracts: int, replay: Path | None, speed: fl
     return Settings(feeds={name: feed}, bus=BusSettings(urls=[]), metrics=MetricsSettings(port=0))
 
 
-async def demo(settings: Settings, *, seconds: float | None, as_json: bool) -> int:
-    """Run until Ctrl-C or for so many seconds; then print the summary. Returns 0 when its books balance."""
+async def demo(settings: Settings, *, seconds: float | None, kill_after: float | None, as_json: bool) -> int:
+    """Run until Ctrl-C or for so many seconds; then print the summary. Returns 0 when its books balance.
+
+    ``kill_after``: so many seconds after the start the active line's process gets a SIGKILL, to show what then happens.
+    """
     watched = sys.stdout.isatty() and not as_json
-    play = _Screenplay(title="Feedgate demo", seconds=seconds, watched=watched, consumed=True, as_json=as_json)
+    play = _Screenplay(
+        title="Feedgate demo",
+        seconds=seconds,
+        kill_after=kill_after,
+        watched=watched,
+        consumed=True,
+        as_json=as_json,
+    )
     return await _watch(settings, play)
 
 
@@ -124,6 +135,8 @@ class _Screenplay:
 
     title: str
     seconds: float | None
+    kill_after: float | None = None
+    """Seconds after which the active line's process is killed."""
     watched: bool
     """Draw the live view."""
     consumed: bool
@@ -144,6 +157,9 @@ async def _watch(settings: Settings, play: _Screenplay) -> int:
         begun = clock.monotonic()
         if not play.as_json:
             _greet(console, gw, play.title)
+        if play.kill_after is not None:
+            killer = asyncio.get_running_loop().call_later(play.kill_after, _kill_active, gw, console, play.as_json)
+            stack.callback(killer.cancel)
         ending = asyncio.ensure_future(_ending(gw, stop, play.seconds))
         with _screen(console, on=play.watched) as live:
             while not ending.done():
@@ -187,6 +203,15 @@ def _greet(console: Console, gw: Gateway, title: str) -> None:
     if gw.url is not None:
         watch = f"watch it from another terminal: gateway tail 'SHFE.*' --url {gw.url}"
         console.print(watch, highlight=False, soft_wrap=True)
+
+
+def _kill_active(gw: Gateway, console: Console, silent: bool) -> None:
+    for line in gw.lines():
+        pid = gw.line_pid(line.line)
+        if line.role == "active" and pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            if not silent:
+                console.print(f"SIGKILL to {line.line} (process {pid})", style="bold red", highlight=False)
 
 
 async def _unless_stopped(stop: asyncio.Event, work: Awaitable[object]) -> bool:

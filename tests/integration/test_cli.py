@@ -51,6 +51,18 @@ async def test_the_demo_ends_by_itself_with_a_summary_whose_books_balance() -> N
     assert [line["role"] for line in summary["lines"]] == ["active", "hot"]
 
 
+async def test_the_demo_kills_a_line_and_the_stream_goes_on_without_a_hole() -> None:
+    args = ("demo", "--seconds", "5", "--kill", "2", "--json", "--rate", "1000")
+    code, out, err = await gateway(*args)
+    assert code == 0, err
+    summary = json.loads(out)
+    assert summary["lost"] == 0
+    killed, other = summary["lines"]
+    assert (killed["restarts"], other["restarts"]) == (1, 0)
+    assert (killed["role"], other["role"]) == ("hot", "active")
+    assert summary["in"] == summary["out"] + sum(sum(reasons.values()) for reasons in summary["dropped"].values())
+
+
 async def test_ctrl_c_ends_the_demo_with_the_summary_in_words() -> None:
     process = await start("demo")
     assert process.stdout is not None
