@@ -30,7 +30,7 @@ FIELDS = (
 def spi_class(module: Any, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[dict[str, Any]]) -> Any:
     """An SPI like those in tutorials."""
 
-    class NaiveSpi(module.CThostFtdcMdSpi):  # type: ignore[misc]
+    class NaiveSpi(module.CThostFtdcMdSpi):  # type: ignore[misc]  # a vendor's class, untyped
         def OnRtnDepthMarketData(self, field: Any) -> None:  # noqa: N802 - the vendor's name
             row = {name: getattr(field, name) for name in FIELDS}
             loop.call_soon_threadsafe(queue.put_nowait, row)

@@ -48,7 +48,7 @@ def spi_class(module: Any, engine: Any) -> Any:
 
     exchanges = {"SHFE": Exchange.SHFE}
 
-    class VnpySpi(module.CThostFtdcMdSpi):  # type: ignore[misc]
+    class VnpySpi(module.CThostFtdcMdSpi):  # type: ignore[misc]  # a vendor's class, untyped
         def OnRtnDepthMarketData(self, data: Any) -> None:  # noqa: N802 - the vendor's name
             text = f"{data.ActionDay} {data.UpdateTime}.{data.UpdateMillisec}"
             moment = datetime.strptime(text, "%Y%m%d %H:%M:%S.%f").replace(tzinfo=SHANGHAI)
@@ -114,7 +114,7 @@ def consume(load: Load) -> None:
     control = Control(load.control)
     tally = Tally(control, SystemClock().wall_ns, warm=load.warm)
 
-    class Client(RpcClient):  # type: ignore[misc]
+    class Client(RpcClient):  # type: ignore[misc]  # vnpy, untyped
         def callback(self, _topic: str, event: Any) -> None:
             if event.type == TICK_EVENT:
                 tick = event.data

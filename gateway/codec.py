@@ -92,7 +92,7 @@ class MsgpackOrigin:
         self._line = _encoder.encode(line) + _encoder.encode(account)
 
     def payload(self, seq: int, recv_ns: int, market: bytes, _pack: Any = _PROVENANCE.pack) -> bytes:
-        return self._head + _pack(_U32, seq, _U64, recv_ns) + self._line + market  # type: ignore[no-any-return]
+        return self._head + _pack(_U32, seq, _U64, recv_ns) + self._line + market  # type: ignore[no-any-return]  # struct's pack
 
 
 class MsgpackCodec:

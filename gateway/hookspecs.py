@@ -93,21 +93,21 @@ class Hooks:
     """The specifications."""
 
     @hookspec
-    def gateway_feeds(self) -> Sequence[FeedKind]:  # type: ignore[empty-body]
+    def gateway_feeds(self) -> Sequence[FeedKind]:  # type: ignore[empty-body]  # a spec
         """Kinds of feed sources that this plugin brings."""
 
     @hookspec
-    def gateway_routers(self) -> Sequence[RouterKind]:  # type: ignore[empty-body]
+    def gateway_routers(self) -> Sequence[RouterKind]:  # type: ignore[empty-body]  # a spec
         """Routing policies."""
 
     @hookspec
-    def gateway_secret_stores(self) -> Sequence[SecretStoreKind]:  # type: ignore[empty-body]
+    def gateway_secret_stores(self) -> Sequence[SecretStoreKind]:  # type: ignore[empty-body]  # a spec
         """Secret stores."""
 
     @hookspec
-    def gateway_catalogues(self) -> Sequence[CatalogueKind]:  # type: ignore[empty-body]
+    def gateway_catalogues(self) -> Sequence[CatalogueKind]:  # type: ignore[empty-body]  # a spec
         """Sources of contract lists."""
 
     @hookspec
-    def gateway_observe(self) -> Sequence[Observer]:  # type: ignore[empty-body]
+    def gateway_observe(self) -> Sequence[Observer]:  # type: ignore[empty-body]  # a spec
         """Observers of line changes and warnings."""

@@ -125,6 +125,7 @@ class Bus(Protocol):
         In force before any later ``request`` is sent, so that a snapshot asked for afterwards leaves no hole.
         """
 
+    # a parameter, because asyncio.timeout around it would raise a bare TimeoutError; this one's error names the subject
     async def request(self, subject: str, payload: bytes, *, timeout: float = 2.0) -> bytes:  # noqa: ASYNC109
         """Ask a service; raises ControlError on an error reply, on no responder and on time-out."""
 
