@@ -49,6 +49,7 @@ class Calendar:
         self._group = {code: groups.setdefault(product.history, len(groups)) for code, product in products.items()}
         self._built: dict[tuple[int, date], tuple[Session, ...]] = {}
         self._named: dict[str, Product] = {}
+        self._unknown: dict[str, str] = {}
 
     @property
     def last(self) -> date:
@@ -85,10 +86,17 @@ class Calendar:
         return as_number(self._trading_day(aware(moment)))
 
     def product(self, name: str) -> Product:
-        """The product with its table."""
+        """The product with its table. Asking again for one without a table is as cheap as for one with it."""
         found = self._named.get(name)
         if found is None:
-            found = find_product(name, self.products)
+            if name in self._unknown:
+                raise UnknownProductError(self._unknown[name], product=name)
+            try:
+                found = find_product(name, self.products)
+            except UnknownProductError as error:
+                if len(self._unknown) < _REMEMBERED:
+                    self._unknown[name] = str(error)
+                raise
             if len(self._named) < _REMEMBERED:
                 self._named[name] = found
         return found

@@ -19,7 +19,7 @@ Sources, by rule:
   ``v pp cs`` without night).
 * CZCE: 23:30 until December 2019 (notice of 2014-12-05; listing of ``SA``, 2019-12-06; recorded day 2017-04-14),
   then 23:00. The first 23:00 night, 2019-12-12, is from memory of the notice and not confirmed by a recording.
-* ``fu`` was day only until it was listed anew on 2018-07-16.
+* ``fu`` was day only until it was listed anew on 2018-07-16 (SHFE notice of the new contract, from memory).
 
 A contract's hours are given whether or not the product was listed on that day; a product whose history is not told
 above has today's hours all the way back.

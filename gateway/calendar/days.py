@@ -22,6 +22,13 @@ from typing import Final
 from gateway.calendar.errors import CalendarError
 
 SATURDAY: Final = 5
+EXTEND: Final = (
+    "Upgrade it (pip install -U exchange_calendars; the exchanges announce a year's holidays in November or "
+    "December), or name an override file with start_date, end_date and holiday_dates of the missing year "
+    "(docs/sessions.md)"
+)
+"""What to do about a calendar that ends."""
+
 NIGHTS_SUSPENDED: Final = (date(2020, 2, 3), date(2020, 5, 5))
 """First and last evening of the suspension."""
 
@@ -114,10 +121,4 @@ class TradingDays:
             raise CalendarError(f"{self.source} begins on {self.first}, after {day}", day=day, first=self.first)
 
     def _ended(self, day: date, what: str) -> CalendarError:
-        return CalendarError(
-            f"{self.source} {what}. Upgrade it (pip install -U exchange_calendars; the exchanges announce a year's "
-            f"holidays in November or December), or name an override file with start_date, end_date and "
-            f"holiday_dates of the missing year (docs/sessions.md)",
-            day=day,
-            last=self.last,
-        )
+        return CalendarError(f"{self.source} {what}. {EXTEND}", day=day, last=self.last)

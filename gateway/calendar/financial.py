@@ -10,9 +10,9 @@ Sources, by rule:
   The last trading day of a contract ends at 11:30: a matter of the contract, not of the product's hours.
 * CFFEX index options (IO, HO, MO): as the futures, with a closing auction 14:57-15:00 (states that CTP reports:
   OnRtnInstrumentStatus by exchange, CTP documentation 6.7.2).
-* SSE and SZSE stock options (SSE pilot trading rules for stock options; SZSE the same): opening auction 9:15-9:25,
-  9:30-11:30, 13:00-14:57, closing auction 14:57-15:00. Option codes are numbers that do not tell the underlying, and
-  all underlyings share these hours, so each exchange is one product here.
+* SSE and SZSE stock options (both exchanges' pilot trading rules for stock options, 股票期权试点交易规则): opening
+  auction 9:15-9:25, 9:30-11:30, 13:00-14:57, closing auction 14:57-15:00. Option codes are numbers that do not tell
+  the underlying, and all underlyings share these hours, so each exchange is one product here.
 """
 
 from __future__ import annotations

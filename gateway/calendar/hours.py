@@ -94,7 +94,9 @@ class Product:
 
 NIGHT_OPENING: Final = spans("auction 20:55 match 20:59 end 21:00")
 NIGHT_OPENS: Final = minutes("21:00")
-"""The same for every product with a night session."""
+"""The same for every product with a night session: orders 20:55-20:59, matching until 21:00, then trading (rules on
+continuous trading of SHFE and INE, night trading of DCE and CZCE; recorded 2017-04-13: matched at 20:59:00, trades from
+21:00:00)."""
 
 TABLES_BEGIN: Final = date(2017, 1, 3)
 """Hours of earlier trading days are not in the tables."""

@@ -33,6 +33,8 @@ class InstrumentPhases:
     """Phases of contracts. A few microseconds a question; raises CalendarError past the calendar's end.
 
     ``unknown`` is what ``phase`` answers for a product without a table; None raises UnknownProductError instead.
+    ``on_unknown`` is told of such a contract whenever ``unknown`` is answered for it, and when ``any_open`` finds it
+    among the wanted; the error names the fix.
     ``wanted`` gives the contracts that ``any_open`` is about; their products are looked up again only when it returns
     another object, and those without a table do not count.
     """
@@ -43,10 +45,12 @@ class InstrumentPhases:
         *,
         unknown: PhaseName | None = None,
         wanted: Callable[[], frozenset[Instrument]] = frozenset,
+        on_unknown: Callable[[Instrument, UnknownProductError], None] | None = None,
     ) -> None:
         self._calendar = calendar
         self._unknown = unknown
         self._wanted = wanted
+        self._on_unknown = on_unknown
         self._seen: frozenset[Instrument] | None = None
         self._wanted_products: tuple[str, ...] = ()
         self._every = tuple(group[0] for group in calendar.same_hours(calendar.products))
@@ -54,9 +58,10 @@ class InstrumentPhases:
     def phase(self, instrument: Instrument, moment_ns: int) -> PhaseName:
         try:
             return _NAMES[self._calendar.phase(product_of(instrument), moment_of(moment_ns))]
-        except UnknownProductError:
+        except UnknownProductError as error:
             if self._unknown is None:
                 raise
+            self._tell(instrument, error)
             return self._unknown
 
     def trading_day(self, instrument: Instrument, moment_ns: int) -> int:  # noqa: ARG002 - the same for every contract
@@ -76,8 +81,20 @@ class InstrumentPhases:
         """Whether one of the wanted contracts is in continuous trading."""
         wanted = self._wanted()
         if wanted is not self._seen:
-            products = {product_of(instrument) for instrument in wanted}
-            known = sorted(product for product in products if self._calendar.knows(product))
+            products = {product_of(instrument): instrument for instrument in wanted}
+            known = sorted(product for product, instrument in products.items() if self._knows(product, instrument))
             self._wanted_products = tuple(group[0] for group in self._calendar.same_hours(known))
             self._seen = wanted
         return self._calendar.any_open(moment_of(moment_ns), self._wanted_products)
+
+    def _knows(self, product: str, instrument: Instrument) -> bool:
+        try:
+            self._calendar.product(product)
+        except UnknownProductError as error:
+            self._tell(instrument, error)
+            return False
+        return True
+
+    def _tell(self, instrument: Instrument, error: UnknownProductError) -> None:
+        if self._on_unknown is not None:
+            self._on_unknown(instrument, error)

@@ -1,7 +1,9 @@
 """Trading days of the Shanghai Stock Exchange from the package ``exchange_calendars``.
 
 The futures exchanges close on the same days: the holidays of XSHG equal those of the futures calendars on every day
-from 2008 to 2022, and on all but one day (2025-10-08, where the list that we compared with is wrong) until 2026.
+from 2008 to 2022, and on all but one day until 2026. On that day, 2025-10-08, the futures list that we compared with is
+wrong: it trades there, but the holiday was 1 to 8 October (State Council, notice 国办发明电〔2024〕12号 of 2024-11-12:
+"国庆节、中秋节:10月1日(周三)至8日(周三)放假调休,共8天"), and exchanges do not trade on statutory holidays.
 
 The package brings pandas and numpy: importing it takes 0.3 s and 65 MB. So it is imported when the days are asked
 for, never by importing this module.

@@ -43,12 +43,21 @@ def product_of(instrument: Instrument | str) -> str:
 def find_product(name: str, products: Mapping[str, Product] = PRODUCTS) -> Product:
     """The product of that name; families of options (``m_o``, ``SRC``) are found by their future.
 
-    Raises UnknownProductError with the nearest names.
+    Raises UnknownProductError that names the fix: the nearest names, the product when a contract was given, the
+    override file for a product that is new.
     """
     family = _CZCE_FAMILY.fullmatch(name)
     for candidate in (name, name.removesuffix("_o"), family[1] if family else name):
         if candidate in products:
             return products[candidate]
+    if not product_of(name):
+        raise UnknownProductError(
+            f"{name!r} names no product: a stock's or a fund's code has no session table, and the override file cannot "
+            'give it one; a feed of such codes is set to sessions = "always" (docs/sessions.md)',
+            product=name,
+        )
+    if (product := product_of(name)) != name and product in products:
+        raise UnknownProductError(f"{name!r} is a contract, not a product; ask for {product}", product=name)
     same = [code for code in products if code.lower() == name.lower()]
     near = same or difflib.get_close_matches(name, products, n=3, cutoff=0.5)
     guess = f"did you mean {' or '.join(near)}? " if near else ""

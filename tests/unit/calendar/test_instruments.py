@@ -39,6 +39,25 @@ def test_a_product_without_a_table_is_an_error_or_what_was_asked_for(calendar: C
     assert InstrumentPhases(calendar, unknown="closed").phase(NEW, ns("2026-11-20 10:00")) == "closed"
 
 
+def test_contracts_without_a_table_are_told_by_phase_and_by_any_open(calendar: Calendar) -> None:
+    told: list[tuple[Instrument, object]] = []
+    phases = InstrumentPhases(
+        calendar,
+        unknown="closed",
+        wanted=lambda: wanted,
+        on_unknown=lambda instrument, error: told.append((instrument, error.fields["product"])),
+    )
+    wanted = frozenset({STEEL})
+    assert phases.any_open(ns("2026-11-20 10:00"))
+    assert phases.phase(STEEL, ns("2026-11-20 10:00")) == "open"
+    assert not told
+    assert phases.phase(NEW, ns("2026-11-20 10:00")) == "closed"
+    assert told == [(NEW, "xx")]
+    wanted = frozenset({STEEL, NEW})
+    assert phases.any_open(ns("2026-11-20 10:00"))
+    assert told == [(NEW, "xx")] * 2
+
+
 def test_the_trading_day_and_the_markets_session(calendar: Calendar) -> None:
     phases = InstrumentPhases(calendar)
     assert phases.trading_day(GOLD, ns("2026-11-21 01:30")) == 20261123

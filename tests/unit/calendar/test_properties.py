@@ -130,7 +130,7 @@ def test_the_machine_always_stands_where_the_calendar_says(
             assert event.was is not event.now
             for product in event.products:
                 assert stands[product] is event.was
-                stands[product] = event.now  # type: ignore[assignment]  # dict.fromkeys says None
+                stands[product] = event.now
         assert stands == {product: calendar.phase(product, moment) for product in chosen}
         assert machine.due is not None
         assert machine.due > moment

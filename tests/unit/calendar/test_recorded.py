@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
@@ -13,56 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.calendar import Calendar, CalendarError, TradingDays, WindowKind, load_calendar, product_of
+from gateway.calendar import Calendar, CalendarError, TradingDays, WindowKind, product_of
 from gateway.calendar.days import as_date
 from gateway.calendar.hours import minutes
 from gateway.calendar.products import PRODUCTS
 from tests.unit.calendar.rows import Row, cffex_rows, ctp_rows
 
 pytestmark = pytest.mark.recorded
-
-WRONG_IN_THE_LIST = date(2025, 10, 8)
-"""Closed from 2025-10-01 to 2025-10-08 (National Day and Mid-Autumn Festival); the list forgets the last day."""
-
-
-def listed(data: Path) -> tuple[date, date, set[date], set[date]]:
-    table = tomllib.loads((data / "calendar_futures_2021_2026.toml").read_text("utf-8"))
-    return table["start_date"], table["end_date"], set(table["holiday_dates"]), set(table["no_night_trading_dates"])
-
-
-def differences(calendar: Calendar, data: Path) -> tuple[list[date], list[date]]:
-    """Days and nights on which the calendar and the list differ. The last night belongs to an unknown day."""
-    first, last, holidays, no_night = listed(data)
-    days, nights = [], []
-    for number in range((last - first).days + 1):
-        day = first + timedelta(days=number)
-        trades = day.weekday() < 5 and day not in holidays
-        if calendar.is_trading_day(day) != trades:
-            days.append(day)
-        if day < last and calendar.has_night(day) != (trades and day not in no_night):
-            nights.append(day)
-    return days, nights
-
-
-def test_the_calendar_agrees_with_the_futures_calendar_but_for_its_one_wrong_day(
-    calendar: Calendar, data: Path
-) -> None:
-    assert differences(calendar, data) == ([WRONG_IN_THE_LIST], [WRONG_IN_THE_LIST])
-
-
-def test_with_the_futures_calendar_as_override_file_it_agrees_on_every_day_and_night(
-    data: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    calendar = load_calendar(data / "calendar_futures_2021_2026.toml")
-    assert differences(calendar, data) == ([], [])
-    assert "differ, the file is followed: 2025-10-08 trades by the file" in caplog.text
-
-
-def test_the_nights_off_follow_from_the_holidays(data: Path) -> None:
-    first, last, holidays, no_night = listed(data)
-    days = TradingDays.from_holidays(first, last, holidays, source="the list")
-    assert {day for day in days.open_days if day < last and not days.has_night(day)} == no_night
-    assert len(no_night) == 40
 
 
 def test_the_stale_holiday_list_is_an_error_after_its_end_and_agrees_before(calendar: Calendar, data: Path) -> None:

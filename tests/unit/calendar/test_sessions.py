@@ -215,8 +215,24 @@ def test_an_unknown_product_is_named_with_its_neighbours(calendar: Calendar) -> 
     with pytest.raises(UnknownProductError, match=r"'RB': did you mean rb\?") as caught:
         calendar.phase("RB", at("2026-11-20 09:00"))
     assert caught.value.exit_code == 64
+    for _ in range(2):  # the second answer is remembered
+        with pytest.raises(UnknownProductError, match="no session table for product 'xyz'"):
+            calendar.product("xyz")
     assert not calendar.knows("xyz")
     assert calendar.knows("m_o")
+
+
+@pytest.mark.parametrize(("code", "product"), [("rb2701", "rb"), ("10007001", "SSE_O"), ("m2705-C-3000", "m")])
+def test_a_contract_in_place_of_a_product_is_answered_with_its_product(
+    calendar: Calendar, code: str, product: str
+) -> None:
+    with pytest.raises(UnknownProductError, match=f"'{code}' is a contract, not a product; ask for {product}$"):
+        calendar.product(code)
+
+
+def test_a_code_without_a_product_is_not_sent_to_the_override_file(calendar: Calendar) -> None:
+    with pytest.raises(UnknownProductError, match=r'cannot give it one.*sessions = "always"'):
+        calendar.product("510050")
 
 
 def test_moments_of_other_zones_are_read_as_what_they_are(calendar: Calendar) -> None:
