@@ -31,7 +31,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round at few rates, to see that all works")
     parser.add_argument("--source", choices=("native", "sim"), help="native (default with a C++ compiler) or sim")
     parser.add_argument("--module", default="openctp_ctp", help="the SWIG package that the native source drives")
-    parser.add_argument("--only", choices=tuple(CASES), help="one case, without ratios")
+    parser.add_argument(
+        "--only", choices=tuple(CASES), action="append", help="one case, without ratios; may be given several times"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help="where the report goes")
     chosen = parser.parse_args()
     if chosen.rounds is not None and chosen.rounds < 1:
@@ -77,10 +79,12 @@ def run_round(number: int, options: argparse.Namespace, source: str, env: Mappin
             if step.label == SATURATION:
                 saturation[step.case] = record.rate
             console.print(
-                f"{number}  {name:22}{record.rate:>11,.0f}/s  p50 {record.p50_ms:7.2f}  "
+                f"{number}  {name:28}{record.rate:>11,.0f}/s  p50 {record.p50_ms:7.2f}  "
                 f"p99 {record.p99_ms:7.2f} ms  lost {record.lost}",
                 highlight=False,
             )
+            for finding in record.findings:
+                console.print(f"{name}: {finding}", style="red", highlight=False, markup=False)
     return done
 
 

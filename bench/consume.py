@@ -1,7 +1,8 @@
-"""Consumers over NATS, in a process of their own: ``python -m bench.consume per_tick|batch|naive [EVERY] LOAD``.
+"""Consumers over NATS, in a process of their own: ``python -m bench.consume KIND [EVERY] LOAD``.
 
 The gateway's ticks are read with the gateway's own client, losses tracked, as its users read them; the naive design's
-with nats-py, as theirs would. ``EVERY`` thins the latencies that are kept.
+with nats-py, as theirs would. ``KIND``: ``per_tick``, ``batch``, ``hot_pair`` or ``naive``; ``EVERY`` thins the
+latencies that are kept.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 import nats
 from nats.aio.msg import Msg
 
+from bench.checking import PairCheck
 from bench.child import READY, load_from_arguments, say, until_stopped
 from bench.control import Control
 from bench.load import FEED, Load
@@ -25,14 +27,16 @@ from gateway.errors import ControlError
 
 
 @asynccontextmanager
-async def gateway_client(tally: Tally, load: Load) -> AsyncIterator[None]:
-    """Count what a stream of ``gateway.client`` yields."""
+async def gateway_client(tally: Tally, load: Load, check: PairCheck | None) -> AsyncIterator[None]:
+    """Count what a stream of ``gateway.client`` yields; ``check`` judges it too."""
 
     async def read(stream: TickStream | BatchStream) -> None:
         count = tally.tick
         async for ticks in stream.chunks():
             for tick in ticks:
                 count(tick.code, tick.volume, tick.turnover, tick.pre_open_interest)
+            if check is not None:
+                check.ticks(ticks)
 
     async with connect(load.nats) as client:
         stream = client.batches(FEED) if load.form == "batch" else client.ticks(snapshot=False)
@@ -42,13 +46,17 @@ async def gateway_client(tally: Tally, load: Load) -> AsyncIterator[None]:
         task = asyncio.create_task(read(stream))
         try:
             yield
+            if check is not None:
+                check.stream_said(
+                    lost=stream.lost, repeats=stream.repeats, stale=stream.stale, rejected=stream.rejected
+                )
         finally:
             await stream.aclose()
             await task
 
 
 @asynccontextmanager
-async def nats_client(tally: Tally, load: Load) -> AsyncIterator[None]:
+async def nats_client(tally: Tally, load: Load, _check: PairCheck | None) -> AsyncIterator[None]:
     """Count JSON objects with the vendor's names."""
     decode = msgspec.json.decode
 
@@ -70,10 +78,16 @@ async def consume(kind: str, load: Load, *, every: int = 1) -> None:
     control = Control(load.control)
     tally = Tally(control, SystemClock().wall_ns, warm=load.warm, every=every)
     reading = nats_client if kind == "naive" else gateway_client
-    async with reading(tally, load):
+    check = PairCheck(load) if kind == "hot_pair" else None
+    async with reading(tally, load, check):
         say(READY)
         await until_stopped(control)
-        say(msgspec.json.encode(tally.outcome(load.goal)).decode())
+    outcome = tally.outcome(load.goal)
+    if check is not None:
+        check.close()
+        outcome.wrong, outcome.first_wrong = check.wrong, check.first_wrong
+        outcome.by_line = dict(check.by_line)
+    say(msgspec.json.encode(outcome).decode())
     control.close()
 
 

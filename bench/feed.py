@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.control import LINE_PID, Control
+from bench.control import LINE_PID, PEER, Control
 from bench.load import Load
 from bench.vendor import Stoppable, environment, module_of, start_feeder, use_ctp_plugin
 from gateway.hookspecs import FeedKind, hookimpl
@@ -50,7 +50,7 @@ class BenchSource:
         if self._sink is not None:
             self._sink.confirmed(instruments)
         control = Control(self._load.control)
-        control.words[LINE_PID] = os.getpid()
+        control.words[LINE_PID + PEER * self._load.place] = os.getpid()
         control.close()
 
     async def unsubscribe(self, instruments: Sequence[Instrument]) -> None:
@@ -92,6 +92,7 @@ class BenchPlugin:
                 options=names,
                 needs_account=False,
                 environment=_environment,
+                sessions="always",
             )
             for source in ("native", "sim")
         ]

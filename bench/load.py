@@ -32,6 +32,12 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What the pipeline publishes: ``tick`` or ``batch``."""
     port: int = 0
     """First of two ports for a case that does not use NATS."""
+    lines: int = 1
+    """Lines that carry the same ticks, in the same order: 1 or 2."""
+    place: int = 0
+    """Which of the lines this feeder is: 0 or 1."""
+    linger_ms: float | None = None
+    """``lines.linger_ms``; None: the gateway's default."""
 
     @property
     def goal(self) -> int:
@@ -47,8 +53,19 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 EXCHANGE = "SHFE"
 FEED = "bench"
 """The feed's name in the settings, and so in its batch subject."""
+PAIR_FEED = "ctp"
+PAIR_ACCOUNTS = ("primary", "backup")
+"""The lines ``ctp:primary`` and ``ctp:backup`` of a hot pair."""
+
+
+PAIR_LINES = frozenset(f"{PAIR_FEED}:{account}" for account in PAIR_ACCOUNTS)
 
 
 def code_of(index: int) -> str:
     """The instrument codes, all of one length; the C++ feeder writes the same."""
     return f"fb{index:05d}"
+
+
+def last_of(index: int) -> float:
+    """The last price of the feeder's tick number ``index``, counted from 0 over all instruments."""
+    return 3000.0 + index % 200

@@ -9,11 +9,17 @@ from typing import Any
 
 import msgspec
 
-from bench.cases import CASES, MANY, TARGET_RATES
+from bench.cases import CASES, MANY, PROMPT, PROMPT_LINGER_MS, TARGET_RATES
 from bench.harness import Record
 
 SATURATION = "saturation"
-RATIOS = (("per_tick", "naive"), ("per_tick", "raw"), ("batch", "raw"), ("per_tick", "vnpy_rpc"))
+RATIOS = (
+    ("per_tick", "naive"),
+    ("per_tick", "raw"),
+    ("batch", "raw"),
+    ("per_tick", "vnpy_rpc"),
+    ("hot_pair", "per_tick"),
+)
 PROCESSES = ("line", "core", "server", "consumer", "feeder")
 GATEWAY = ("line", "core")
 """The processes whose CPU time is the gateway's."""
@@ -96,7 +102,7 @@ def ratio(rounds: Sequence[Round], case: str, other: str) -> Spread | None:
     values = []
     for each in rounds:
         above, below = find(each, case, SATURATION), find(each, other, SATURATION)
-        if above and below and below.rate and not (above.lost or below.lost):
+        if above and below and below.rate and not (above.lost or below.lost or above.wrong or below.wrong):
             values.append(above.rate / below.rate)
     return Spread.of(values)
 
@@ -106,15 +112,13 @@ def cost(record: Record) -> float:
     return sum(record.cpu_us.get(name, 0.0) for name in GATEWAY)
 
 
-def growth(rounds: Sequence[Round]) -> Spread | None:
+def growth(rounds: Sequence[Round], case: str = "per_tick") -> Spread | None:
     """Cost of a tick with many contracts against few, offered alike, inside each round."""
     values = []
     for each in rounds:
-        for record in each.records:
-            rate, at, contracts = record.offered.partition("@")
-            few = find(each, record.case, rate)
-            if at and contracts == str(MANY) and few and cost(few) and not (record.lost or few.lost):
-                values.append(cost(record) / cost(few))
+        many, few = find(each, case, f"{SATURATION}@{MANY}"), find(each, case, SATURATION)
+        if many and few and cost(few) and not (many.lost or few.lost):
+            values.append(cost(many) / cost(few))
     return Spread.of(values)
 
 
@@ -129,6 +133,7 @@ def merge(records: Sequence[Record]) -> dict[str, Any]:
         "max_ms": max(record.max_ms for record in records),
         "lost": sum(record.lost for record in records),
         "duplicates": sum(record.duplicates for record in records),
+        "wrong": sum(record.wrong for record in records),
         "cpu_us": {name: round(median(record.cpu_us.get(name, 0.0) for record in records), 3) for name in names},
     }
 
@@ -168,27 +173,43 @@ def targets_of(rounds: Sequence[Round], ratios: Mapping[str, Spread | None]) -> 
         return spread.median if spread else None
 
     fast = TARGET_RATES["per_tick"]
-    losses = [record.lost + record.duplicates for each in rounds for record in each.records]
+    pair = TARGET_RATES["hot_pair"]
+    records = [record for each in rounds for record in each.records]
+    losses = [record.lost + record.duplicates for record in records]
+    wrong = [record.wrong for record in records if CASES[record.case].lines > 1]
     return [
         above("per_tick ticks/s at saturation", over("per_tick", SATURATION, lambda r: r.rate), fast),
         below(f"per_tick p99 ms at {fast:,}/s offered", over("per_tick", str(fast), lambda r: r.p99_ms), 10),
         above("batch ticks/s at saturation", over("batch", SATURATION, lambda r: r.rate), TARGET_RATES["batch"]),
         below("per_tick p99 ms at 20,000/s", over("per_tick", "20000", lambda r: r.p99_ms), 2),
         below("batch p99 ms at 20,000/s", over("batch", "20000", lambda r: r.p99_ms), 2),
+        above("hot_pair published/s at saturation", over("hot_pair", SATURATION, lambda r: r.rate), pair),
+        below(f"hot_pair p99 ms at {pair:,}/s published", over("hot_pair", str(pair), lambda r: r.p99_ms), 10),
+        below(
+            f"hot_pair p99 ms at {PROMPT:,}/s, linger {PROMPT_LINGER_MS:g} ms",
+            over("hot_pair", f"{PROMPT}~{PROMPT_LINGER_MS:g}", lambda r: r.p99_ms),
+            1,
+        ),
+        below("arbitration, µs a tick, 100 contracts", over("arbitrate", SATURATION, cost), 1.5),
+        below(f"arbitration, µs a tick, {MANY:,} contracts", over("arbitrate", f"{SATURATION}@{MANY}", cost), 1.5),
         above("per_tick/naive", middle("per_tick/naive"), 12),
         above("per_tick/raw", middle("per_tick/raw"), 0.07),
         above("batch/raw", middle("batch/raw"), 0.12),
         above("per_tick/vnpy_rpc", middle("per_tick/vnpy_rpc"), 8),
         below(f"cost a tick, {MANY:,} against 100 contracts", middle(f"cost@{MANY}/cost@100"), 1.25),
         below("ticks lost or doubled, all runs", float(sum(losses)) if losses else None, 0),
+        below("pairs: wrong content, order or books", float(sum(wrong)) if wrong else None, 0),
     ]
 
 
 def rate_text(offered: str) -> str:
-    """``20,000/s`` or ``saturation of 30,000`` (contracts)."""
-    rate, at, contracts = offered.partition("@")
+    """``20,000/s``, ``saturation of 30,000`` (contracts) or ``10,000/s, linger 0`` (ms)."""
+    step, lingering, linger_ms = offered.partition("~")
+    rate, at, contracts = step.partition("@")
     text = f"{int(rate):,}/s" if rate.isdigit() else rate
-    return f"{text} of {int(contracts):,}" if at else text
+    if at:
+        text += f" of {int(contracts):,}"
+    return f"{text}, linger {linger_ms}" if lingering else text
 
 
 def table_rows(report: Report) -> Iterable[tuple[str, ...]]:
@@ -197,13 +218,13 @@ def table_rows(report: Report) -> Iterable[tuple[str, ...]]:
         rows = {SATURATION: case} if "rate" in case else {}
         for offered, row in (rows | case["offered"]).items():
             cpu = (row["cpu_us"].get(process) for process in PROCESSES)
+            late = row["p50_ms"], row["p99_ms"], row["p999_ms"]
+            alone = not CASES[name].consume  # nothing travels, so nothing is late
             yield (
                 name,
                 rate_text(offered),
                 f"{row['rate']:,.0f}",
-                f"{row['p50_ms']:.2f}",
-                f"{row['p99_ms']:.2f}",
-                f"{row['p999_ms']:.2f}",
+                *("" if alone else f"{figure:.2f}" for figure in late),
                 f"{row['lost']:,}",
                 *("" if value is None else f"{value:.2f}" for value in cpu),
             )

@@ -1,7 +1,8 @@
 """The feeder without a compiler or a vendor library: a Python thread that calls the same callback.
 
 It shares the interpreter lock with the code under test and holds a Python thread state anyway, so it shows neither
-the cost of a foreign thread nor the full speed. Reports say ``sim`` when it was used.
+the cost of a foreign thread nor the full speed. Reports say ``sim`` when it was used. Python has no compare-and-swap
+over shared memory, so of a pair of lines the first one stamps every tick and the second one waits for the stamp.
 """
 
 from __future__ import annotations
@@ -12,8 +13,21 @@ import time
 from datetime import datetime
 from typing import Any
 
-from bench.control import CONSUMED, FEEDER_NS, FIRST_NS, OFFERED, PHASE, RUN, STOP, WARM, Control
-from bench.load import EXCHANGE, Load, code_of
+from bench.control import (
+    CONSUMED,
+    FEEDER_NS,
+    FIRST_NS,
+    OFFERED,
+    PEER,
+    PHASE,
+    RING,
+    RUN,
+    STAMPS,
+    STOP,
+    WARM,
+    Control,
+)
+from bench.load import EXCHANGE, Load, code_of, last_of
 from gateway.clock import SystemClock
 from gateway.model import SHANGHAI
 
@@ -108,7 +122,7 @@ class Feeder:
         return not self._ended()
 
     def _run(self) -> None:
-        load, words = self._load, self._control.words
+        load = self._load
         if not self._wait_for(WARM):
             return
         for _ in range(load.warm):
@@ -116,8 +130,7 @@ class Feeder:
                 return
         if not self._wait_for(RUN):
             return
-        start = self._wall_ns()
-        words[FIRST_NS] = start
+        start = self._start()
         for number in range(load.total):
             if not load.rate:
                 if not self._offer_when_room(load.window):
@@ -130,21 +143,48 @@ class Feeder:
                 return
             self._offer(intended)
 
+    def _start(self) -> int:
+        """When the measurement begins; the first line says it."""
+        words = self._control.words
+        if not self._load.place:
+            words[FIRST_NS] = self._wall_ns()
+        while not words[FIRST_NS] and not self._ended():
+            self._pace(0.00005)
+        return words[FIRST_NS]
+
     def _pace(self, seconds: float) -> None:
         before = time.thread_time_ns()
         time.sleep(seconds)
-        self._control.words[FEEDER_NS] += time.thread_time_ns() - before
+        self._control.words[FEEDER_NS + PEER * self._load.place] += time.thread_time_ns() - before
 
     def _offer_when_room(self, window: int) -> bool:
         words = self._control.words
-        while self._offered - words[CONSUMED] >= window:
+        while self._offered - words[CONSUMED] >= window or self._is_ahead(window):
             if self._ended():
                 return False
             self._pace(0.00005)
         if self._ended():
             return False
-        self._offer(self._wall_ns())
+        self._offer(self._stamp())
         return True
+
+    def _is_ahead(self, window: int) -> bool:
+        """Whether a pair's other feeder must come first: the second one follows, the first one waits when far ahead."""
+        if self._load.lines == 1:
+            return False
+        words = self._control.words
+        if self._load.place:
+            return bool(words[OFFERED] <= self._offered)
+        return bool(self._offered - words[OFFERED + PEER] >= window)
+
+    def _stamp(self) -> int:
+        if self._load.lines == 1:
+            return self._wall_ns()
+        slot = STAMPS + self._offered % RING
+        words = self._control.words
+        if not self._load.place:
+            words[slot] = self._wall_ns()
+        return words[slot]
 
     def _offer(self, intended: int) -> None:
         which = self._offered % len(self._volumes)
@@ -160,12 +200,12 @@ class Feeder:
         depth.InstrumentID_ = self._codes[which]
         depth.Volume = self._volumes[which]
         depth.Turnover, depth.PreOpenInterest = float(second), float(ns)
-        last = 3000.0 + self._offered % 200
+        last = last_of(self._offered)
         depth.LastPrice = depth.AskPrice1 = last
         depth.BidPrice1 = last - 1
         depth.BidVolume1, depth.AskVolume1 = 12, 7
         self._offered += 1
-        self._control.words[OFFERED] = self._offered
+        self._control.words[OFFERED + PEER * self._load.place] = self._offered
         self._deliver(self._field)
 
 

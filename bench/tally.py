@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from typing import TypedDict
 
 import msgspec
 
-from bench.control import CONSUMED, FIRST_NS, Control
-
-QUANTILES = {"p50_ms": 0.50, "p99_ms": 0.99, "p999_ms": 0.999}
+from bench.control import CONSUMED, FIRST_NS, SETTLED_NS, Control
 
 
-def quantiles(latencies_ns: array[int]) -> dict[str, float]:
+class Quantiles(TypedDict):
+    """Milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+
+
+def quantiles(latencies_ns: array[int]) -> Quantiles:
     """p50, p99 and p99.9 in milliseconds (nearest rank); 0 when there is nothing."""
     ordered = sorted(latencies_ns)
     last = len(ordered) - 1
-    return {
-        name: round(ordered[min(last, int(share * len(ordered)))] / 1e6, 4) if ordered else 0.0
-        for name, share in QUANTILES.items()
-    }
+
+    def at(share: float) -> float:
+        return round(ordered[min(last, int(share * len(ordered)))] / 1e6, 4) if ordered else 0.0
+
+    return {"p50_ms": at(0.5), "p99_ms": at(0.99), "p999_ms": at(0.999)}
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -30,11 +38,18 @@ class Outcome(msgspec.Struct, kw_only=True):
     """Holes by the feeder's per-instrument counter, and what never came at the end."""
     duplicates: int
     rate: float
-    """Ticks a second, from the first offered tick to the last decoded one."""
+    """Ticks a second, from the first offered tick to the last decoded one; of a pair, to the last dropped copy."""
     p50_ms: float
     p99_ms: float
     p999_ms: float
     max_ms: float
+    wrong: int = 0
+    """Of a pair: ticks whose number, order, content or line is not what it must be."""
+    first_wrong: str = ""
+    by_line: dict[str, int] = msgspec.field(default_factory=dict)
+    """Of a pair: ticks by the line that brought them first."""
+    cpu_us: dict[str, float] = msgspec.field(default_factory=dict)
+    """Of a process that measures itself."""
 
 
 class Tally:
@@ -75,7 +90,7 @@ class Tally:
     def outcome(self, goal: int) -> Outcome:
         """``goal`` is how many ticks had to come, warm-up included."""
         measured = self.received - self._warm
-        elapsed = (self._last_ns - self._words[FIRST_NS]) / 1e9
+        elapsed = (max(self._last_ns, self._words[SETTLED_NS]) - self._words[FIRST_NS]) / 1e9
         return Outcome(
             received=self.received,
             lost=goal - self.received,

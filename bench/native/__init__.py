@@ -52,12 +52,20 @@ class NativeFeeder:
         library = ctypes.CDLL(str(build()))
         u64 = ctypes.c_uint64
         library.feeder_start.restype = ctypes.c_void_p
-        library.feeder_start.argtypes = [ctypes.c_void_p, ctypes.c_char_p, u64, u64, u64, u64, u64]
+        library.feeder_start.argtypes = [ctypes.c_void_p, ctypes.c_char_p, *[u64] * 7]
         library.feeder_stop.restype = None
         library.feeder_stop.argtypes = [ctypes.c_void_p]
         self._stop = library.feeder_stop
         self._handle: int | None = library.feeder_start(
-            int(spi.this), load.control.encode(), load.instruments, load.warm, load.total, load.rate, load.window
+            int(spi.this),
+            load.control.encode(),
+            load.instruments,
+            load.warm,
+            load.total,
+            load.rate,
+            load.window,
+            load.lines,
+            load.place,
         )
         if self._handle is None:
             raise RuntimeError(f"the feeder could not map {load.control}")

@@ -43,10 +43,12 @@ static_assert(offsetof(Depth, turnover) == 144 && offsetof(Depth, instrument) ==
 constexpr size_t DEPTH_CALLBACK = 11;
 using Callback = void (*)(void *, Depth *);
 
-enum Slot { PHASE, CONSUMED, OFFERED, FIRST_NS, LINE_PID, FEEDER_NS };
+enum Slot { PHASE, CONSUMED, OFFERED, FIRST_NS, LINE_PID, FEEDER_NS, SETTLED_NS, BASE_NS, PEER, STAMPS = 512 };
+constexpr uint64_t RING = 16384, STAMP_BITS = 40;
 enum Phase : uint64_t { IDLE, WARM, RUN, STOP };
 constexpr uint64_t SECOND = 1000000000ull;
 constexpr double NO_VALUE = 1.7976931348623157e308;
+constexpr uint64_t PAIR_PACE = 100000;
 constexpr long SHANGHAI = 8 * 3600;
 
 uint64_t read_ns(clockid_t clock) {
@@ -65,8 +67,8 @@ void pause_ns(uint64_t ns) {
 class Feeder {
   public:
     Feeder(void *spi, std::atomic<uint64_t> *words, uint64_t instruments, uint64_t warm, uint64_t total,
-           uint64_t rate, uint64_t window)
-        : spi_(spi), callback_((*static_cast<Callback **>(spi))[DEPTH_CALLBACK]), words_(words), warm_(warm), total_(total), rate_(rate), window_(window), volumes_(instruments), codes_(instruments) {
+           uint64_t rate, uint64_t window, uint64_t lines, uint64_t place)
+        : spi_(spi), callback_((*static_cast<Callback **>(spi))[DEPTH_CALLBACK]), words_(words), warm_(warm), total_(total), rate_(rate), window_(window), lines_(lines), own_(place * PEER), other_(PEER - own_), volumes_(instruments), codes_(instruments) {
         for (size_t i = 0; i < codes_.size(); ++i)
             std::snprintf(codes_[i].data(), codes_[i].size(), "fb%05u", unsigned(i));
         std::memset(&depth_, 0, sizeof depth_);
@@ -98,8 +100,7 @@ class Feeder {
         for (uint64_t i = 0; i < warm_; ++i)
             if (!offer_when_room(window_ < 512 ? window_ : 512)) return;
         if (!wait_for(RUN)) return;
-        uint64_t start = wall_ns();
-        words_[FIRST_NS] = start;
+        uint64_t start = agree_on(FIRST_NS, wall_ns());
         for (uint64_t i = 0; i < total_; ++i) {
             if (rate_ == 0) {
                 if (!offer_when_room(window_)) return;
@@ -108,7 +109,8 @@ class Feeder {
             uint64_t intended = start + uint64_t(double(i) * double(SECOND) / double(rate_));
             for (uint64_t now = wall_ns(); now < intended; now = wall_ns()) {
                 if (ended()) return;
-                pace(intended - now);
+                // of two feeders each sleeps long enough to pay for it: the time that a tick waits here counts
+                pace(lines_ > 1 && intended - now < PAIR_PACE ? PAIR_PACE : intended - now);
             }
             if (ended()) return;
             offer(intended);
@@ -119,17 +121,39 @@ class Feeder {
     void pace(uint64_t ns) {
         uint64_t before = read_ns(CLOCK_THREAD_CPUTIME_ID);
         pause_ns(ns);
-        words_[FEEDER_NS].fetch_add(read_ns(CLOCK_THREAD_CPUTIME_ID) - before, std::memory_order_relaxed);
+        words_[FEEDER_NS + own_].fetch_add(read_ns(CLOCK_THREAD_CPUTIME_ID) - before, std::memory_order_relaxed);
     }
 
     bool offer_when_room(uint64_t window) {
-        while (offered_ - words_[CONSUMED] >= window) {
+        while (int64_t(offered_ - words_[CONSUMED]) >= int64_t(window) || is_ahead(window)) {
             if (ended()) return false;
             pace(50000);
         }
         if (ended()) return false;
-        offer(wall_ns());
+        offer(lines_ == 1 ? wall_ns() : common_stamp());
         return true;
+    }
+
+    bool is_ahead(uint64_t window) const {
+        return lines_ > 1 && int64_t(offered_ - words_[OFFERED + other_]) >= int64_t(window);
+    }
+
+    // The first of the feeders to say a value decides it for all.
+    uint64_t agree_on(size_t slot, uint64_t mine) {
+        uint64_t said = 0;
+        return words_[slot].compare_exchange_strong(said, mine) ? mine : said;
+    }
+
+    // The intended time of the next tick, the same on both lines: a tick that differs would not be a copy.
+    uint64_t common_stamp() {
+        uint64_t base = agree_on(BASE_NS, wall_ns()), round = offered_ / RING + 1;
+        std::atomic<uint64_t> &slot = words_[STAMPS + offered_ % RING];
+        uint64_t said = slot;
+        if (said >> STAMP_BITS != round) {
+            uint64_t mine = round << STAMP_BITS | (wall_ns() - base);
+            if (slot.compare_exchange_strong(said, mine)) said = mine;
+        }
+        return base + (said & ((1ull << STAMP_BITS) - 1));
     }
 
     void offer(uint64_t intended) {
@@ -143,7 +167,7 @@ class Feeder {
         depth_.volume = ++volumes_[which];
         depth_.turnover = double(intended / SECOND);
         depth_.pre_open_interest = double(intended % SECOND);
-        words_[OFFERED].store(++offered_, std::memory_order_relaxed);
+        words_[OFFERED + own_].store(++offered_, std::memory_order_relaxed);
         callback_(spi_, &depth_);
     }
 
@@ -167,7 +191,7 @@ class Feeder {
     void *spi_;
     Callback callback_;
     std::atomic<uint64_t> *words_;
-    uint64_t warm_, total_, rate_, window_, offered_ = 0, second_ = 0;
+    uint64_t warm_, total_, rate_, window_, lines_, own_, other_, offered_ = 0, second_ = 0;
     std::vector<int32_t> volumes_;
     std::vector<std::array<char, 16>> codes_;
     Depth depth_;
@@ -181,14 +205,14 @@ extern "C" {
 
 // Returns null when the control file cannot be mapped. The thread waits for the phases in it.
 void *feeder_start(void *spi, const char *control, uint64_t instruments, uint64_t warm, uint64_t total, uint64_t rate,
-                   uint64_t window) {
+                   uint64_t window, uint64_t lines, uint64_t place) {
     int fd = open(control, O_RDWR);
     if (fd < 0) return nullptr;
-    void *words = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *words = mmap(nullptr, 8 * (STAMPS + RING), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     if (words == MAP_FAILED) return nullptr;
     return new Feeder(spi, static_cast<std::atomic<uint64_t> *>(words), instruments, warm, total,
-                      rate, window);
+                      rate, window, lines, place);
 }
 
 // Blocks until the thread has ended; the caller must not hold the GIL (ctypes.CDLL releases it).

@@ -89,5 +89,46 @@ def test_the_written_report_has_the_keys_that_readers_look_for(tmp_path):
 
 
 def test_the_table_names_the_offered_rate_in_words():
-    rows = list(table_rows(report([record("per_tick"), record("per_tick", "saturation@30000"), record("raw", "5000")])))
-    assert [row[1] for row in rows] == ["saturation", "saturation of 30,000", "5,000/s"]
+    offered = ("saturation", "saturation@30000", "5000", "10000~0.5")
+    rows = list(table_rows(report([record("hot_pair", each) for each in offered])))
+    assert [row[1] for row in rows] == ["saturation", "saturation of 30,000", "5,000/s", "10,000/s, linger 0.5"]
+
+
+def test_a_pair_is_shown_beside_the_single_line_of_its_round_as_a_ratio():
+    result = report(
+        [record("per_tick", rate=100.0), record("hot_pair", rate=60.0)],
+        [record("per_tick", rate=200.0), record("hot_pair", rate=140.0)],
+    )
+    assert (result.ratios["hot_pair/per_tick"].min, result.ratios["hot_pair/per_tick"].max) == (0.6, 0.7)
+
+
+@pytest.mark.parametrize(("rate", "passed"), [(75_000.0, True), (74_999.0, False)])
+def test_a_pairs_rate_counts_published_ticks(rate, passed):
+    assert target(report([record("hot_pair", rate=rate)]), "hot_pair published/s at saturation").passed is passed
+
+
+def test_a_pair_with_a_wrong_tick_fails_its_target_and_makes_no_ratio():
+    spoilt = record("hot_pair", rate=90_000.0)
+    spoilt.wrong = 1
+    result = report([record("per_tick"), spoilt])
+    assert result.ratios["hot_pair/per_tick"] is None
+    assert target(result, "pairs: wrong content, order or books").passed is False
+    assert result.cases["hot_pair"]["wrong"] == 1
+
+
+def test_the_prompt_target_is_judged_on_the_short_linger_and_not_on_the_default():
+    result = report([record("hot_pair", "10000", p99_ms=1.6), record("hot_pair", "10000~0.5", p99_ms=0.9)])
+    assert target(result, "hot_pair p99 ms at 10,000/s, linger 0.5 ms").passed is True
+
+
+def test_arbitration_is_judged_by_cpu_time_and_shows_no_latency():
+    result = report([record("arbitrate", core=0.4), record("arbitrate", "saturation@30000", core=1.6)])
+    assert target(result, "arbitration, µs a tick, 100 contracts").passed is True
+    assert target(result, "arbitration, µs a tick, 30,000 contracts").passed is False
+    assert next(table_rows(result))[3:6] == ("", "", "")
+
+
+def test_growth_with_many_contracts_is_that_of_the_single_line():
+    pair = [record("hot_pair", core=1.0), record("hot_pair", "saturation@30000", core=9.0)]
+    single = [record("per_tick", core=2.0), record("per_tick", "saturation@30000", core=3.0)]
+    assert report([*pair, *single]).ratios["cost@30000/cost@100"].median == 1.5

@@ -187,3 +187,17 @@ def test_the_window_lets_go_only_what_is_due_under_one_key() -> None:
     bench.deliver(1, two, three)
     bench.release(1.5, stream)
     assert bench.out == [one, two, three]
+
+
+def test_a_line_that_lags_behind_the_window_is_late_until_it_is_inside_again_and_then_a_copy() -> None:
+    bench = Bench()
+    ticks = [tick(place, volume=place, second=place) for place in range(1, 101)]
+    bench.deliver(1, ticks[0])
+    bench.deliver(0, *ticks)
+    assert bench.deliver(1, *ticks[1:]) == []
+    dropped = bench.arbiter.dropped[BACKUP]
+    assert dropped["late"] + dropped["copy"] == 99
+    assert dropped["late"] >= 99 - 2 * bench.arbiter.rules.window
+    assert dropped["copy"] >= bench.arbiter.rules.window
+    following = tick(101, volume=101, second=101)
+    assert bench.deliver(1, following) == [following], "it is level again, and first this time"
