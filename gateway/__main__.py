@@ -1,4 +1,4 @@
-"""The command ``gateway``: run, demo, plugins, sessions, tail.
+"""The command ``gateway``: run, demo, plugins, sessions, gaps, tail.
 
 Exit codes as in the operators' contract: 0, 2 error, 11 to 14 start stages, 64 usage; also 1 when a plugin failed to
 load (``plugins``) and 130 when the command was interrupted before it ran.
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument(
         "--log-level",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
-        help="default: INFO; WARNING for demo, tail, plugins and sessions",
+        help="default: INFO for run, WARNING for the others",
     )
     commands = root.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
@@ -90,8 +90,25 @@ def parser() -> argparse.ArgumentParser:
     sessions = commands.add_parser("sessions", help="trading sessions of a day: gateway sessions --date 2026-09-30")
     sessions.add_argument("--date", type=date.fromisoformat, help="YYYY-MM-DD (default: today in Shanghai)")
     sessions.add_argument("--product", action="append", default=[], help="rb, m_o, IO, SSE_O …; may be repeated")
-    sessions.add_argument("--overrides", type=Path, metavar="FILE", help="TOML with changes to the calendar")
+    sessions.add_argument(
+        "--overrides",
+        type=Path,
+        metavar="FILE",
+        help="TOML with changes to the calendar (default: calendar.overrides of the settings)",
+    )
+    sessions.add_argument("--config", type=Path, help="TOML file of the gateway, for [calendar]")
+    sessions.add_argument("--env-file", type=Path, action="append", default=[], help="file with variables")
     sessions.add_argument("--json", action="store_true")
+
+    gaps = commands.add_parser("gaps", help="when no line carried a wanted contract: gateway gaps --date 2026-09-30")
+    gaps.add_argument("--date", help="trading day, YYYY-MM-DD or YYYYMMDD (default: the latest that the ledger knows)")
+    gaps.add_argument("--feed", help="of this feed alone")
+    gaps.add_argument("--db", type=Path, metavar="FILE", help="the ledger (default: ledger.path of the settings)")
+    gaps.add_argument("--config", type=Path, help="TOML file of the gateway, for [ledger]")
+    gaps.add_argument("--env-file", type=Path, action="append", default=[], help="file with variables")
+    form = gaps.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="every field, as one JSON object")
+    form.add_argument("--csv", action="store_true", help="every field, a row a contract")
 
     tail = commands.add_parser("tail", help="show published ticks: gateway tail 'SHFE.rb*'")
     tail.add_argument("patterns", nargs="+", metavar="EXCHANGE.CODE", help="shell globs; quote them")
@@ -124,10 +141,18 @@ async def _dispatch(args: argparse.Namespace) -> int:
 
         return show_plugins(blocked=load_settings().plugins_blocked, as_json=args.json)
     if args.command == "sessions":
+        from gateway.settings import load_settings
         from gateway.terminal.sessions import show_sessions
 
+        overrides = args.overrides or load_settings(args.config, args.env_file).calendar.overrides
         day = args.date or datetime.fromtimestamp(SystemClock().wall_ns() / 1e9, SHANGHAI).date()
-        return show_sessions(day, args.product, sys.stdout, as_json=args.json, overrides=args.overrides)
+        return show_sessions(day, args.product, sys.stdout, as_json=args.json, overrides=overrides)
+    if args.command == "gaps":
+        from gateway.settings import load_settings
+        from gateway.terminal.gaps import ledger_file, show_gaps
+
+        db = ledger_file(args.db or load_settings(args.config, args.env_file).ledger.path)
+        return show_gaps(args.date, db=db, feed=args.feed, as_json=args.json, as_csv=args.csv)
     from gateway.bus.opening import nats_login
     from gateway.settings import load_settings
     from gateway.terminal.tail import tail

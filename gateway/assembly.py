@@ -6,7 +6,7 @@ import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from gateway.clock import Clock
 from gateway.errors import FeedgateError, SettingsError
@@ -33,6 +33,7 @@ class Feed:
 
     name: str
     settings: FeedSettings
+    sessions: Literal["calendar", "always"]
     router: AccountRouter
     catalogue: Catalogue | None
     lines: list[Line] = field(default_factory=list)
@@ -85,6 +86,7 @@ def _feed(
     feed = Feed(
         name=name,
         settings=rules,
+        sessions=rules.sessions or kind.sessions,
         router=plugins.router(rules.router).build(),
         catalogue=_catalogue(name, rules, kind, accounts[0][0], plugins),
     )
@@ -165,6 +167,7 @@ def _add_line(
             per_minute=settings.subscriptions.login_per_minute,
         ),
         clock=clock,
+        parked=True,
     )
     rules = settings.subscriptions
     subscriptions = Subscriptions(

@@ -18,24 +18,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
-import msgspec
-
 from gateway.bus.nats import NatsBus
 from gateway.codec import decode_any
-from gateway.control import (
-    ContractsReply,
-    ContractsRequest,
-    StatusReply,
-    SubscribeReply,
-    SubscribeRequest,
-    SubscriptionsReply,
-    SubscriptionsRequest,
-    SubscriptionState,
-)
-from gateway.errors import ControlError
-from gateway.model import Contract, Instrument, Tick
+from gateway.control.requests import SWITCH_TIMEOUT, Requests
+from gateway.model import Tick
 from gateway.stream import QUEUE, BatchStream, LastPages, Loss, TickStream
-from gateway.subjects import batch_subject, control_subject, matcher, subscription_subject
+from gateway.stream.events import EVENT_QUEUE, EventStream
+from gateway.subjects import batch_subject, matcher, subscription_subject
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -44,25 +33,28 @@ if TYPE_CHECKING:
 
     from gateway.clock import Clock
     from gateway.ports import Bus
-    from gateway.stream.snapshot import Reply
 
-__all__ = ["BatchStream", "Client", "Loss", "TickStream", "connect"]
-
-_GLOB = frozenset("*?[")
+__all__ = ["BatchStream", "Client", "EventStream", "Loss", "TickStream", "connect"]
 
 Snapshot = bool | Literal["optional"]
 
 
-class Client:
+class Client(Requests):
     """Streams and requests over a bus that somebody else opens and closes. Usable from one event loop."""
 
-    def __init__(self, bus: Bus, *, name: str = "feedgate", timeout: float = 5.0, clock: Clock | None = None) -> None:
-        """``name`` is the gateway's; ``timeout`` in seconds bounds each request."""
-        self._bus = bus
-        self._name = name
-        self._timeout = timeout
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        name: str = "feedgate",
+        timeout: float = 5.0,
+        switch_timeout: float = SWITCH_TIMEOUT,
+        clock: Clock | None = None,
+    ) -> None:
+        """``name`` is the gateway's; ``timeout`` in seconds bounds each request, ``switch_timeout`` each switch."""
+        super().__init__(bus, name=name, timeout=timeout, switch_timeout=switch_timeout)
         self._clock = clock
-        self._streams: WeakSet[TickStream | BatchStream] = WeakSet()
+        self._streams: WeakSet[TickStream | BatchStream | EventStream] = WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -118,6 +110,16 @@ class Client:
         self._streams.add(stream)
         return stream
 
+    def events(self, *kinds: str, feed: str | None = None, queue: int = EVENT_QUEUE) -> EventStream:
+        """Events of these kinds (``switch``, ``line_silent`` …; none: all) and of one feed or all, as they come.
+
+        Subscribes when first awaited. Those of kinds that this version does not know come as a dict. What concerns no
+        feed (``ledger``) comes whatever the feed. Raises ValueError for a name that cannot be a kind.
+        """
+        stream = EventStream(self._bus, kinds, feed=feed, queue=queue)
+        self._streams.add(stream)
+        return stream
+
     async def last(self, *patterns: str) -> list[Tick]:
         """The last tick of each instrument that matches. Raises ControlError."""
         ticks: dict[tuple[str, str], Tick] = {}
@@ -127,60 +129,8 @@ class Client:
                 ticks[tick.exchange, tick.code] = tick
         return list(ticks.values())
 
-    async def contracts(self, *patterns: str) -> list[Contract]:
-        """The catalogue, as far as it matches. Raises ControlError."""
-        found: list[Contract] = []
-        cursor: int | None = 0
-        while cursor is not None:
-            request = ContractsRequest(patterns=patterns or ("*",), cursor=cursor)
-            reply = await self._ask("contracts", request, ContractsReply)
-            found += reply.contracts
-            cursor = reply.cursor
-        return found
-
-    async def subscriptions(
-        self, *patterns: str, line: str | None = None, states: Iterable[SubscriptionState] = ()
-    ) -> SubscriptionsReply:
-        """Where the subscriptions stand, all pages in one. Raises ControlError."""
-        request = SubscriptionsRequest(line=line, patterns=patterns or ("*",), states=tuple(states))
-        reply = await self._ask("subscriptions", request, SubscriptionsReply)
-        rows, cursor = list(reply.subscriptions), reply.cursor
-        while cursor is not None:
-            request = msgspec.structs.replace(request, cursor=cursor)
-            reply = await self._ask("subscriptions", request, SubscriptionsReply)
-            rows += reply.subscriptions
-            cursor = reply.cursor
-        return msgspec.structs.replace(reply, subscriptions=rows)
-
-    async def subscribe(self, *wanted: str | Instrument) -> SubscribeReply:
-        """Have the gateway subscribe: instruments, names, or patterns over its catalogue. Raises ControlError."""
-        return await self._ask("subscribe", _wish(wanted), SubscribeReply)
-
-    async def unsubscribe(self, *unwanted: str | Instrument) -> SubscribeReply:
-        """Have the gateway unsubscribe, for every consumer. Raises ControlError."""
-        return await self._ask("unsubscribe", _wish(unwanted), SubscribeReply)
-
-    async def status(self) -> StatusReply:
-        """The gateway as of now. Raises ControlError."""
-        return await self._ask("status", None, StatusReply)
-
     def _pages(self, patterns: tuple[str, ...], *, optional: bool) -> LastPages:
         return LastPages(self._ask, patterns, self._name, optional=optional)
-
-    async def _ask(self, endpoint: str, request: Any, kind: type[Reply]) -> Reply:
-        payload = b"" if request is None else msgspec.json.encode(request)
-        subject = control_subject(endpoint, self._name)
-        data = await self._bus.request(subject, payload, timeout=self._timeout)
-        try:
-            if data[:1] == b"{":
-                return msgspec.json.decode(data, type=kind)
-            return msgspec.msgpack.decode(data, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ControlError(
-                f"{endpoint}: gateway {self._name!r} answered with something else than a {kind.__name__} "
-                f"({error}); use a client of the gateway's version",
-                endpoint=endpoint,
-            ) from None
 
 
 @asynccontextmanager
@@ -200,12 +150,6 @@ async def connect(
             yield client
     finally:
         await bus.aclose()
-
-
-def _wish(wanted: Iterable[str | Instrument]) -> SubscribeRequest:
-    names = [str(one) for one in wanted if isinstance(one, Instrument) or not _GLOB.intersection(one)]
-    patterns = [one for one in wanted if isinstance(one, str) and _GLOB.intersection(one)]
-    return SubscribeRequest(instruments=tuple(names), patterns=tuple(patterns))
 
 
 def _narrowest(subjects: Iterable[str]) -> tuple[str, ...]:

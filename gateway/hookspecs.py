@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
@@ -49,6 +49,8 @@ class FeedKind:
     """Whether the line cannot run without user, password and front address."""
     environment: Callable[[Mapping[str, Any]], Mapping[str, str]] = _no_environment
     """Called in a worker thread of the core before a child starts; extra environment for it (a locale path)."""
+    sessions: Literal["calendar", "always"] = "calendar"
+    """Trading hours of its market: by the trading calendar, or always open (synthetic and replayed markets)."""
     check: Callable[[Account, Mapping[str, Any]], Sequence[str]] = _no_findings
     """Findings about one account and the options, each with its fix, before anything is started."""
 

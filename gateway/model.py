@@ -189,7 +189,8 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     line: str
     account: str
     role: str
-    """``active`` (the router prefers it) or ``hot`` (delivers as well; the first copy of a tick is published)."""
+    """``active`` (the router prefers it), ``hot`` (delivers as well; the first copy of a tick is published) or ``cold``
+    (parked until it is needed)."""
     state: LineState
     reason: str
     since_ns: int

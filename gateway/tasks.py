@@ -27,6 +27,10 @@ class TaskOwner:
         self._tasks.append(task)
         return task
 
+    def adopt(self, task: asyncio.Task[None]) -> None:
+        """:meth:`aclose` ends this task too; its failures are told to whoever started it."""
+        self._tasks.append(task)
+
     async def failure(self) -> None:
         """Wait until a task fails, then raise FeedgateError from what it raised."""
         await self._failed.wait()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from gateway.assembly import Feed
-from gateway.control import Subscription, SubscriptionState
+from gateway.control import FeedStatus, LedgerStatus, Subscription, SubscriptionState
+from gateway.control.events import Switch
+from gateway.control.oversight import Oversight
+from gateway.control.warnings import warnings_of
 from gateway.flow.balance import Balance
+from gateway.flow.coverage import Coverage
+from gateway.flow.gaphistory import GapDay, read_day
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.publisher import Publisher
 from gateway.flow.subscriptions import Subscriptions
@@ -27,6 +33,7 @@ class GatewayDesk:
         feeds: Sequence[Feed],
         pipeline: Pipeline,
         publisher: Publisher,
+        oversight: Oversight,
     ) -> None:
         self.epoch = epoch
         self.version = version
@@ -34,6 +41,7 @@ class GatewayDesk:
         self._feeds = feeds
         self._pipeline = pipeline
         self._publisher = publisher
+        self._oversight = oversight
         self._contracts: dict[str, list[Contract]] = {}
 
     def set_contracts(self, feed: str, contracts: Sequence[Contract]) -> None:
@@ -70,13 +78,67 @@ class GatewayDesk:
     async def subscribe(self, instruments: Sequence[Instrument]) -> None:
         for feed in self._feeds:
             mine = self._of_feed(feed, instruments)
-            for subscriptions in feed.subscriptions.values():
-                subscriptions.want(mine)
+            if mine:
+                await self._oversight.want(feed.name, mine)
 
     async def unsubscribe(self, instruments: Sequence[Instrument]) -> None:
         for feed in self._feeds:
-            for subscriptions in feed.subscriptions.values():
-                subscriptions.release(instruments)
+            await self._oversight.release(feed.name, instruments)
+
+    # -- lines, switches, coverage, gaps ---------------------------------------------------------------
+
+    def feeds(self) -> Sequence[FeedStatus]:
+        now_ns = self._oversight.now_ns()
+        return [
+            FeedStatus(
+                feed=feed.name,
+                active=watch.failover.plan.prefer,
+                switching=watch.failover.running,
+                failover_required=bool(watch.failover.required),
+                session=self._oversight.hours.session(feed.name, now_ns),
+                router=feed.settings.router,
+            )
+            for feed, watch in zip(self._feeds, self._oversight.feeds.values(), strict=True)
+        ]
+
+    def ledger(self) -> LedgerStatus:
+        health = self._oversight.ledger.health
+        return LedgerStatus(
+            degraded=health.degraded,
+            reason=health.reason,
+            waiting=health.waiting,
+            lost=health.lost,
+            open_gaps=self._oversight.ledger.open_gaps,
+        )
+
+    @property
+    def events_dropped(self) -> int:
+        return self._oversight.announcer.dropped
+
+    def warnings(self) -> Sequence[str]:
+        return warnings_of(self._oversight)
+
+    def coverage(self) -> Sequence[Coverage]:
+        return self._oversight.coverage()
+
+    def switches(self, feed: str) -> Sequence[Switch]:
+        return list(self._oversight.feeds[feed].failover.history)
+
+    async def gaps(self, date: int | None, feed: str | None) -> GapDay:
+        await self._oversight.written()
+        return await asyncio.to_thread(read_day, self._oversight.store.path, date, feed)
+
+    async def failover(self, feed: str, to: str | None, reason: str, operator: str) -> Switch:
+        return await self._oversight.failover(feed, _by(reason, operator), to)
+
+    async def failback(self, feed: str, reason: str, operator: str) -> Switch:
+        return await self._oversight.failback(feed, _by(reason, operator))
+
+    async def require_failover(self, feed: str, reason: str, value: float) -> None:
+        self._oversight.require(feed, reason, value)
+
+    async def restart_line(self, line: str, reason: str) -> None:
+        self._oversight.restart_line(line, reason)
 
     def _of_feed(self, feed: Feed, instruments: Sequence[Instrument]) -> list[Instrument]:
         """With several feeds a contract belongs to those whose catalogue has it; without a catalogue to all."""
@@ -94,7 +156,7 @@ class GatewayDesk:
             "dropped": balance.total_dropped,
             "in_flight": balance.in_flight,
             "reposted": self._publisher.reposted,
-            "instruments": len(self._pipeline.topics),
+            "instruments": sum(1 for topic in self._pipeline.topics if topic.seq),
         }
         for stop, reasons in balance.dropped.items():
             for reason, ticks in reasons.items():
@@ -128,12 +190,16 @@ class GatewayDesk:
         )
 
 
+def _by(reason: str, operator: str) -> str:
+    return f"{reason} ({operator})" if operator else reason
+
+
 def _status(line: Line, subscriptions: Subscriptions, *, active: bool, published: int) -> LineStatus:
     counts = line.live_counts()
     return LineStatus(
         line=str(line.id),
         account=line.account.masked,
-        role="active" if active else "hot",
+        role="active" if active else "cold" if line.parked else "hot",
         state=line.state,
         reason=line.reason,
         since_ns=line.since_ns,

@@ -21,6 +21,7 @@ import msgspec
 from gateway.clock import Clock
 from gateway.control.events import ControlEvent, Switch, Unplaced
 from gateway.control.failing import FailureRules, Failures
+from gateway.control.routing.standing import Standing, standing
 from gateway.control.switching import FeedControl, Phases, SwitchError, Switching, SwitchRules, beside
 from gateway.errors import ControlError, FeedgateError
 from gateway.model import LineState
@@ -34,7 +35,7 @@ COMMAND = "command"
 
 
 class SwitchRefusedError(ControlError):
-    """Another switch runs, or there is nothing to switch to. ``fields`` say who runs."""
+    """Another switch runs; ``fields`` say which."""
 
     code = "busy"
     exit_code = 75
@@ -87,6 +88,7 @@ class Failover:
         """Held while orders are given, so that a command does not cross a change of plan."""
         self._cool_until = 0.0
         self._unplaced: frozenset[object] = frozenset()
+        self._news = asyncio.Event()
 
     # -- what it is told ---------------------------------------------------------------------------------------
 
@@ -96,11 +98,13 @@ class Failover:
             _log.info("feed %s: %s failed: %s", self.feed, line, reason)
         if not state.is_up:
             self._silent.discard(line)
+        self._news.set()
 
     def line_silent(self, line: str) -> None:
         """The watchdog's verdict."""
         self._silent.add(line)
         self._failures.blame(line, "watchdog")
+        self._news.set()
 
     def line_speaks(self, line: str) -> None:
         """The watchdog takes its verdict back."""
@@ -109,6 +113,11 @@ class Failover:
     def require(self, reason: str) -> None:
         """``feed_failover_required`` rose above 0: leave the preferred line, if there is another (cooldown applies)."""
         self._required = reason or "feed_failover_required"
+        self._news.set()
+
+    def withdraw(self) -> None:
+        """``feed_failover_required`` is 0 again before anything was done about it."""
+        self._required = ""
 
     # -- what it can be asked ----------------------------------------------------------------------------------
 
@@ -116,6 +125,11 @@ class Failover:
     def running(self) -> str:
         """What runs now, in words; empty when nothing does."""
         return self._running
+
+    @property
+    def required(self) -> str:
+        """Why a failover is asked for that has not happened yet; empty when none is."""
+        return self._required
 
     def facts(self) -> tuple[LineFacts, ...]:
         """The lines with what the controller knows of them: failures in the window, verdicts."""
@@ -132,7 +146,8 @@ class Failover:
     async def failover(self, reason: str, to: str | None = None) -> Switch:
         """Leave the preferred line, for ``to`` or the next in order; returns when done or failed (``Switch.ok``).
 
-        Raises SwitchRefusedError while another switch runs, and when there is no such line. Ignores the cooldown.
+        Raises SwitchRefusedError while another switch runs, ControlError when there is no such line. Ignores the
+        cooldown.
         """
         return await self._command("failover", reason, to or self._next_line())
 
@@ -150,7 +165,24 @@ class Failover:
                 if not self.counts["blind"]:
                     _log.error("feed %s: no automatic failover: %s", self.feed, error)
                 self.counts["blind"] += 1
-            await self._sleep(self._rules.look_s)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until there is news, or it is time to look again."""
+        waits = [asyncio.ensure_future(self._news.wait()), asyncio.ensure_future(self._sleep(self._rules.look_s))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._news.clear()
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def wishes_changed(self) -> None:
+        """The wanted contracts changed: give the new plan out now, unless it needs a switch or one runs."""
+        wish = self._ask(self._view(self.facts()))
+        if not self._running and wish.prefer == self.plan.prefer:
+            await self._adopt(wish)
 
     # -- deciding ----------------------------------------------------------------------------------------------
 
@@ -169,12 +201,14 @@ class Failover:
         target, trigger, reason = wish.prefer, "", ""
         if target == source and self._required:
             target, trigger, reason = self._next_usable(lines), "required", self._required
-        if target == source or target is None:
-            if wish != self.plan and not self._failures.excused(source):
+        elif self._is_coming(view.line(source)):
+            target, wish = source, replace(beside(self.plan, wish), prefer=source)
+        # on a planned close nothing is lost and the line comes back by itself
+        excused = self._failures.excused(source)
+        if target == source or target is None or excused:
+            if wish != self.plan and not excused:
                 await self._adopt(wish)
             return None
-        if self._failures.excused(source):
-            return None  # a planned close: nothing is lost and the line comes back by itself
         if self._clock.monotonic() < self._cool_until:
             self.counts["cooled"] += 1
             # only the preference waits: the line that will have it is woken now, so that nothing is lost meanwhile
@@ -188,6 +222,11 @@ class Failover:
         reason = reason or self._failures.words(source) or f"{target} is better"
         self._required = ""
         return await self._switch("failover", source, target, reason, trigger)
+
+    @staticmethod
+    def _is_coming(line: LineFacts | None) -> bool:
+        """On its way up and never failed: whoever was quicker at the start does not replace it. Its timers end that."""
+        return line is not None and line.role == "hot" and standing(line) is Standing.UNTRIED
 
     def _trigger(self, line: LineFacts | None) -> str:
         if line is None or (line.usable and line.failures <= self._rules.failures.most):
@@ -252,7 +291,7 @@ class Failover:
             )
         known = [line.name for line in self._control.facts()]
         if target not in known:
-            raise SwitchRefusedError(
+            raise ControlError(
                 f"feed {self.feed} has no line {target or 'to switch to'}; its lines are: {', '.join(known) or 'none'}",
                 feed=self.feed,
             )

@@ -1,38 +1,24 @@
-"""The gateway's answers to requests over the bus."""
+"""The gateway's answers to requests over the bus, and what the service needs to know from the gateway for them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
-from gateway.control import (
-    ContractsRequest,
-    LastReply,
-    LastRequest,
-    LineCounts,
-    StatusReply,
-    SubscribeReply,
-    SubscribeRequest,
-    Subscription,
-    SubscriptionsRequest,
-)
-from gateway.errors import ControlError
-from gateway.model import Contract, Instrument, LineStatus
-from gateway.subjects import control_subject, matcher, subscription_subject
+from gateway.control.answers import Answers
+from gateway.control.orders import Orders
+from gateway.control.paging import PAGE_BYTES
+from gateway.subjects import control_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from gateway.control import FeedStatus, LedgerStatus, Subscription
+    from gateway.control.events import Switch
+    from gateway.flow.coverage import Coverage
+    from gateway.flow.gaphistory import GapDay
+    from gateway.model import Contract, Instrument, LineStatus
     from gateway.ports import Bus, Handler
-
-PAGE_BYTES = 448 * 1024
-"""Payload budget of a reply. A NATS server takes 1 MiB a message unless told otherwise."""
-
-_NAMES_BYTES = PAGE_BYTES // 2
-
-Request = TypeVar("Request")
 
 
 class Desk(Protocol):
@@ -76,6 +62,64 @@ class Desk(Protocol):
     def counters(self) -> Mapping[str, int | float]:
         """In, out and dropped by stop, and whatever else counts; flat, dotted names."""
 
+    @property
+    def events_dropped(self) -> int:
+        """Events that did not reach the bus since the gateway started; never falls."""
+
+    def feeds(self) -> Sequence[FeedStatus]:
+        """All feeds as of now, in the order of the settings. Names are unique; ``lines`` belong to these feeds."""
+
+    def ledger(self) -> LedgerStatus:
+        """Whether gaps reach the disk, as of now. Must not touch the disk."""
+
+    def warnings(self) -> Sequence[str]:
+        """What somebody should look at, worst first, one sentence each; empty when all is well.
+
+        States, not history: a line that is down, a degraded ledger, contracts without a place, no second line. A
+        warning goes away with its cause.
+        """
+
+    def coverage(self) -> Sequence[Coverage]:
+        """Each of :meth:`feeds`, in the same order, counted now (one pass over what is wanted)."""
+
+    def switches(self, feed: str) -> Sequence[Switch]:
+        """The last switches of one of :meth:`feeds`, done and failed, automatic and commanded; in any order."""
+
+    async def gaps(self, date: int | None, feed: str | None) -> GapDay:
+        """The gaps of a trading day (``YYYYMMDD``; None: the latest one known) of one feed or of all (None).
+
+        As ``flow.gaphistory.read_day``, off the loop; what the ledger has noticed until now is in it, unless the disk
+        refuses it. Any feed may be asked for, also one that is no longer in the settings. Raises LedgerError.
+        """
+
+    async def failover(self, feed: str, to: str | None, reason: str, operator: str) -> Switch:
+        """Leave the preferred line, for ``to`` or for the next one in the router's order; returns when that is over.
+
+        ``feed`` is one of :meth:`feeds`; ``to`` is None or one of its :meth:`lines` (by name, ``ctp:backup``);
+        ``reason`` is one line of text, not blank; ``operator`` says who asks and may be empty (the event's ``reason``
+        names both). Returns the Switch event as it is published and kept in :meth:`switches`: one that failed has
+        ``ok`` False and ``error``. Takes at most about 20 s. Raises SwitchRefusedError (code ``busy``) while another
+        switch of the feed runs. It goes on when the asker stops to wait.
+        """
+
+    async def failback(self, feed: str, reason: str, operator: str) -> Switch:
+        """Back to the first line of the feed's settings. Otherwise as :meth:`failover`."""
+
+    async def require_failover(self, feed: str, reason: str, value: float) -> None:
+        """``feed_failover_required`` of a feed is ``value`` now; returns at once.
+
+        Above 0: leave the preferred line at the next look, if there is another one and the cooldown allows; until
+        then FeedStatus says ``failover_required``, and ``reason`` is not blank. Asking again replaces the reason. 0:
+        the wish is taken back if it has not been carried out (else nothing happens); ``reason`` may be empty.
+        """
+
+    async def restart_line(self, line: str, reason: str) -> None:
+        """End one line in an orderly way and start it anew; returns when that is under way, not when it is up.
+
+        ``line`` is a name of :meth:`lines`. A restart that was ordered is no failure of the line: it does not count
+        towards a failover. Raises ControlError for an unknown line.
+        """
+
 
 class ControlService:
     """Serves ``md.ctl.<name>.*`` from a Desk. Ends with the bus, so it has nothing to close."""
@@ -96,14 +140,7 @@ class ControlService:
 
     def endpoints(self) -> dict[str, Handler]:
         """Subject → handler, for a bus or for a direct call. Handlers raise ControlError."""
-        answers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {
-            "last": self._last,
-            "contracts": self._contracts,
-            "subscriptions": self._subscriptions,
-            "subscribe": self._subscribe,
-            "unsubscribe": self._unsubscribe,
-            "status": self._status,
-        }
+        answers = Answers(self._desk, self._name, self._page_bytes).handlers() | Orders(self._desk).handlers()
         return {control_subject(end, self._name): self._counted(end, do) for end, do in answers.items()}
 
     def _counted(self, endpoint: str, answer: Handler) -> Handler:
@@ -117,172 +154,3 @@ class ControlService:
             return reply
 
         return handle
-
-    async def _last(self, payload: bytes) -> bytes:
-        request = _read(payload, LastRequest)
-        found = self._desk.last(any_of(request.patterns), request.cursor)
-        ticks, cursor = _page(found, request.limit, self._page_bytes)
-        codec = self._desk.codec
-        encode = msgspec.json.encode if codec == "json" else msgspec.msgpack.encode
-        return encode(LastReply(epoch=self._desk.epoch, codec=codec, cursor=cursor, ticks=ticks))
-
-    async def _contracts(self, payload: bytes) -> bytes:
-        request = _read(payload, ContractsRequest)
-        wanted, contracts = any_of(request.patterns), self._desk.contracts()
-        rows = (
-            (at, msgspec.json.encode(contracts[at]))
-            for at in range(request.cursor, len(contracts))
-            if wanted(str(contracts[at].instrument))
-        )
-        page, cursor = _page(rows, request.limit, self._page_bytes)
-        return msgspec.json.encode({"contracts": page, "cursor": cursor})
-
-    async def _subscriptions(self, payload: bytes) -> bytes:
-        request = _read(payload, SubscriptionsRequest)
-        lines = self._desk.lines()
-        if request.line is not None:
-            names = ", ".join(line.line for line in lines) or "none"
-            lines = [line for line in lines if line.line == request.line]
-            if not lines:
-                raise ControlError(f"no line {request.line!r} here; the lines are: {names}")
-        wanted, states = any_of(request.patterns), request.states
-        rows = (
-            (at, msgspec.json.encode(row))
-            for at, row in enumerate(row for line in lines for row in self._desk.subscriptions(line.line))
-            if at >= request.cursor and (not states or row.state in states) and wanted(row.instrument)
-        )
-        page, cursor = _page(rows, request.limit, self._page_bytes)
-        counts = [
-            LineCounts(
-                line=line.line,
-                wanted=line.wanted,
-                pending=line.pending,
-                confirmed=line.confirmed,
-                failed=line.failed,
-            )
-            for line in lines
-        ]
-        return msgspec.json.encode({"lines": counts, "subscriptions": page, "cursor": cursor})
-
-    async def _subscribe(self, payload: bytes) -> bytes:
-        request = _read(payload, SubscribeRequest)
-        catalogue = {str(contract.instrument): contract.instrument for contract in self._desk.contracts()}
-        accepted, unknown = _resolve(request, catalogue, take_unlisted=not catalogue)
-        if accepted:
-            await self._desk.subscribe(list(accepted.values()))
-        return _names_reply(list(accepted), unknown)
-
-    async def _unsubscribe(self, payload: bytes) -> bytes:
-        request = _read(payload, SubscribeRequest)
-        subscribed = {
-            row.instrument: Instrument.parse(row.instrument)
-            for line in self._desk.lines()
-            for row in self._desk.subscriptions(line.line)
-        }
-        accepted, unknown = _resolve(request, subscribed, take_unlisted=False)
-        if accepted:
-            await self._desk.unsubscribe(list(accepted.values()))
-        return _names_reply(list(accepted), unknown)
-
-    async def _status(self, payload: bytes) -> bytes:
-        _read(payload, _NoFields)
-        desk = self._desk
-        return msgspec.json.encode(
-            StatusReply(
-                name=self._name,
-                version=desk.version,
-                epoch=desk.epoch,
-                codec=desk.codec,
-                lines=list(desk.lines()),
-                counters=dict(desk.counters()),
-            )
-        )
-
-
-class _NoFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-def any_of(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """A predicate over ``EXCHANGE.CODE``: does any pattern match? Raises ControlError for a bad pattern."""
-    patterns = tuple(dict.fromkeys(patterns))
-    if not patterns:
-        raise ControlError('patterns is empty; name some, for example ["SHFE.rb*"], or ["*"] for everything')
-    try:
-        for pattern in patterns:
-            subscription_subject(pattern)
-    except ValueError as error:
-        raise ControlError(str(error)) from None
-    if "*" in patterns:
-        return lambda _name: True
-    if len(patterns) == 1:
-        return matcher(patterns[0])
-    tests = [matcher(pattern) for pattern in patterns]
-    return lambda name: any(test(name) for test in tests)
-
-
-def _read(payload: bytes, kind: type[Request]) -> Request:
-    try:
-        return msgspec.json.decode(payload or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        fields = ", ".join(field.name for field in msgspec.structs.fields(kind)) or "none"  # type: ignore[arg-type]  # every request is a Struct
-        raise ControlError(f"bad request: {error}; send a JSON object, its fields are: {fields}") from None
-
-
-def _page(found: Iterable[tuple[int, Any]], limit: int, budget: int) -> tuple[list[msgspec.Raw], int | None]:
-    """As many as fit, at least one, and the position to go on from; None when that was all."""
-    page: list[msgspec.Raw] = []
-    for position, row in found:
-        budget -= len(row) + 1
-        if page and (budget < 0 or len(page) >= limit):
-            return page, position
-        page.append(msgspec.Raw(row))
-    return page, None
-
-
-def _resolve(
-    request: SubscribeRequest, known: Mapping[str, Instrument], *, take_unlisted: bool
-) -> tuple[dict[str, Instrument], list[str]]:
-    """The instruments meant, by name, and the names and patterns that mean nothing."""
-    if not (request.instruments or request.patterns):
-        raise ControlError('nothing asked for; send instruments ["SHFE.rb2510"] or patterns ["SHFE.rb*"]')
-    accepted: dict[str, Instrument] = {}
-    unknown: dict[str, None] = {}
-    for name in request.instruments:
-        try:
-            instrument = Instrument.parse(name)
-        except ValueError as error:
-            raise ControlError(str(error)) from None
-        if name in known or take_unlisted:
-            accepted[name] = instrument
-        else:
-            unknown[name] = None
-    for pattern in request.patterns:
-        test = any_of((pattern,))
-        found = [name for name in known if test(name)]
-        accepted.update((name, known[name]) for name in found)
-        if not found:
-            unknown[pattern] = None
-    return accepted, list(unknown)
-
-
-def _names_reply(accepted: list[str], unknown: list[str]) -> bytes:
-    accepted_names, unknown_names = list(_within(accepted)), list(_within(unknown))
-    return msgspec.json.encode(
-        SubscribeReply(
-            accepted=len(accepted),
-            unknown=len(unknown),
-            accepted_names=accepted_names,
-            unknown_names=unknown_names,
-            truncated=len(accepted_names) < len(accepted) or len(unknown_names) < len(unknown),
-        )
-    )
-
-
-def _within(names: Iterable[str]) -> Iterator[str]:
-    budget = _NAMES_BYTES
-    for name in names:
-        budget -= len(msgspec.json.encode(name)) + 1
-        if budget < 0:
-            return
-        yield name

@@ -79,6 +79,8 @@ class SwitchRules:
     """The target must be logged in within; the lines' own timers are 5 s for the front and 5 s for the login."""
     confirm_s: float = 5.0
     """Its first subscription must be confirmed within."""
+    settle_s: float = 30.0
+    """An old line that still delivers is kept until the new one has confirmed as many contracts, at most so long."""
     tick_s: float = 5.0
     """Its first tick must come within, while a market is open."""
     collect_s: float = 1.0
@@ -94,6 +96,59 @@ class Measured:
 
     overall_ns: int | None
     contracts: dict[Instrument, int]
+
+
+class FirstTicks:
+    """From the old line's last ticks to the new line's first ones. Look often: a later look sees a later tick.
+
+    A new line that is up already may have ticked between the two; one that has to log in first begins anew, and what
+    it delivered in an earlier life is no beginning.
+    """
+
+    def __init__(self, control: FeedControl, source: str | None, target: str, *, active_s: float) -> None:
+        """Contracts without a tick in the old line's last ``active_s`` are quiet and not measured."""
+        self._control, self._source, self._target = control, source, target
+        self._last_ns = control.last_tick_ns(source) if source else None
+        self._marks: dict[Instrument, int] = {}
+        self._first: dict[Instrument, int] = {}
+        self._overall: int | None = None
+        if source is not None:
+            since = (self._last_ns or 0) - round(active_s * _NS)
+            marks = {one: control.last_tick_ns(source, one) or 0 for one in control.ticking(source)}
+            self._marks = {one: moment for one, moment in marks.items() if moment > since}
+        self._wanting = set(self._marks)
+        fresh = not any(one.name == target and one.state.is_up for one in control.facts())
+        self._earlier = {one: (control.last_tick_ns(target, one) or 0) if fresh else 0 for one in self._marks}
+        self._earlier_any = (control.last_tick_ns(target) or 0) if fresh else 0
+
+    def all_seen(self) -> bool:
+        """Look; whether there is nothing left to look for."""
+        if self._last_ns is None:
+            return True
+        after = self._control.first_tick_after
+        if self._overall is None:
+            self._overall = after(self._target, None, max(self._last_ns, self._earlier_any))
+        for one in list(self._wanting):
+            moment = after(self._target, one, max(self._marks[one], self._earlier[one]))
+            if moment is not None:
+                self._first[one] = moment
+                self._wanting.discard(one)
+        return not self._wanting
+
+    def measured(self) -> Measured:
+        """What was seen. An old line that was alive ticked until it was let go: then its latest tick counts."""
+        source, control = self._source, self._control
+        if source is None or self._last_ns is None:
+            return Measured(None, {})
+        self.all_seen()
+        ended = control.last_tick_ns(source) or self._last_ns
+        return Measured(
+            None if self._overall is None else max(0, self._overall - ended),
+            {
+                one: max(0, moment - (control.last_tick_ns(source, one) or self._marks[one]))
+                for one, moment in self._first.items()
+            },
+        )
 
 
 class Switching:
@@ -113,8 +168,7 @@ class Switching:
         """From one plan to the other. Raises SwitchError that says what the target did not do; undo is the caller's."""
         rules, control = self._rules, self._control
         started_ns = self._clock.wall_ns()
-        marks = self._marks(source)
-        last_ns = control.last_tick_ns(source) if source else None
+        first = FirstTicks(control, source, target, active_s=rules.active_s)
         await control.apply(beside(before, goal))
         if not await self._until(lambda: self._up(target), rules.up_s):
             raise SwitchError(f"{target} did not log in within {rules.up_s:g} s ({self._state(target)})")
@@ -123,8 +177,17 @@ class Switching:
             if not await self._until(proof, rules.confirm_s):
                 raise SwitchError(f"{target} confirmed no subscription within {rules.confirm_s:g} s")
             await self._wait_for_tick(target, started_ns)
+            if self._phases.any_open(self._clock.wall_ns()):
+                await self._until(first.all_seen, rules.collect_s)
+            await self._until(lambda: first.all_seen() | self._whole(source, target), rules.settle_s)
         await control.apply(goal)
-        return await self._measure(source, target, marks, last_ns)
+        # with the markets closed, what a login brings is the snapshot of hours ago: nothing to measure with
+        return first.measured() if self._phases.any_open(self._clock.wall_ns()) else Measured(None, {})
+
+    def _whole(self, source: str | None, target: str) -> bool:
+        """Whether the old line may be let go: while it delivers what the new one does not yet, that would be a gap."""
+        control = self._control
+        return source is None or not self._up(source) or control.confirmed(target) >= control.confirmed(source)
 
     async def _wait_for_tick(self, target: str, started_ns: int) -> None:
         rules, phases, clock = self._rules, self._phases, self._clock
@@ -152,45 +215,6 @@ class Switching:
                 return False
             await self._sleep(self._rules.look_s)
         return True
-
-    # -- measuring ---------------------------------------------------------------------------------------------
-
-    def _marks(self, source: str | None) -> dict[Instrument, int]:
-        """The old line's last ticks, of contracts that were not quiet."""
-        if source is None:
-            return {}
-        control = self._control
-        since = (control.last_tick_ns(source) or 0) - round(self._rules.active_s * _NS)
-        marks = {one: control.last_tick_ns(source, one) or 0 for one in control.ticking(source)}
-        return {one: moment for one, moment in marks.items() if moment > since}
-
-    async def _measure(
-        self, source: str | None, target: str, marks: dict[Instrument, int], last_ns: int | None
-    ) -> Measured:
-        if source is None or last_ns is None or not self._phases.any_open(self._clock.wall_ns()):
-            return Measured(None, {})
-        first: dict[Instrument, int] = {}
-        wanting = set(marks)
-
-        def all_seen() -> bool:
-            for one in list(wanting):
-                moment = self._control.first_tick_after(target, one, marks[one])
-                if moment is not None:
-                    first[one] = moment
-                    wanting.discard(one)
-            return not wanting
-
-        await self._until(all_seen, self._rules.collect_s)
-        overall = self._control.first_tick_after(target, None, last_ns)
-        # an old line that was alive went on ticking until it was let go: then the later of its ticks counts
-        ended = self._control.last_tick_ns(source) or last_ns
-        return Measured(
-            None if overall is None else max(0, overall - ended),
-            {
-                one: max(0, moment - (self._control.last_tick_ns(source, one) or marks[one]))
-                for one, moment in first.items()
-            },
-        )
 
     @staticmethod
     def measured(switch: Switch, found: Measured, shown: int) -> Switch:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
-from datetime import datetime, time
-from typing import Literal
 
 from gateway.assembly import Feed
 from gateway.clock import Clock
 from gateway.control.desk import GatewayDesk
+from gateway.control.oversight import Oversight
 from gateway.flow.pipeline import FeedFlow, Pipeline
 from gateway.flow.publisher import Publisher
 from gateway.latency import LatencyHistogram
 from gateway.lines.line import Line
-from gateway.metrics import GatewaySample, LineSample, StopSample
-from gateway.model import SHANGHAI, LineId
+from gateway.metrics import FeedSample, GatewaySample, LedgerSample, LineSample, StopSample
+from gateway.model import LineId
 from gateway.ports import Bus
 
 _EVERY_S = 1.0
@@ -35,6 +34,7 @@ class GatewayView:
         bus: Bus,
         feeds: Sequence[Feed],
         clock: Clock,
+        oversight: Oversight,
     ) -> None:
         self.desk = desk
         self._pipeline = pipeline
@@ -42,6 +42,7 @@ class GatewayView:
         self._bus = bus
         self._feeds = feeds
         self._clock = clock
+        self._oversight = oversight
         self._marks: deque[tuple[float, Counter[LineId], int]] = deque(maxlen=_WINDOW + 1)
 
     @property
@@ -92,16 +93,45 @@ class GatewayView:
             bus_connected=self._bus.connected,
             bus_reconnects=max(connection - 1, 0),
             latency=self._pipeline.latency,
+            feeds=[self._feed(feed) for feed in self._feeds],
+            ledger=self._ledger(),
+            events_published=self._oversight.announcer.published,
+            events_dropped=self._oversight.announcer.dropped,
+        )
+
+    def _feed(self, feed: Feed) -> FeedSample:
+        failover = self._oversight.feeds[feed.name].failover
+        measured = [one for one in failover.history if one.latency_ms is not None]
+        return FeedSample(
+            feed=feed.name,
+            session=self._oversight.hours.session(feed.name, self._clock.wall_ns()),
+            switches={
+                (kind, result): failover.counts[f"{kind}.{result}"]
+                for kind in ("failover", "failback")
+                for result in ("ok", "failed")
+            },
+            latency_ms={one.kind: one.latency_ms for one in measured if one.latency_ms is not None},
+            required=bool(failover.required),
+            unplaced=len(failover.plan.unplaced),
+        )
+
+    def _ledger(self) -> LedgerSample:
+        ledger = self._oversight.ledger
+        health = ledger.health
+        return LedgerSample(
+            open_gaps=ledger.open_gaps, degraded=health.degraded, waiting=health.waiting, lost=health.lost
         )
 
     def _line(self, feed: Feed, line: Line) -> LineSample:
         counts = line.live_counts()
         subscriptions = feed.subscriptions[line.id]
+        watchdog = self._oversight.feeds[feed.name].watchdog
+        arbiter = self._pipeline.feeds[feed.name].arbiter
         return LineSample(
             feed=line.id.feed,
             account=line.id.account,
             state=line.state,
-            session=_window(self._clock.wall_ns()),
+            session=self._oversight.hours.session(line.id.feed, self._clock.wall_ns()),
             throughput=self.throughput(line.id),
             received=counts.delivered,
             rejected=dict(counts.rejects),
@@ -114,6 +144,10 @@ class GatewayView:
             failed=len(subscriptions.failed),
             rate_limit_waits=subscriptions.rate_limit_waits,
             retries=subscriptions.retries,
+            first=arbiter.first[line.id],
+            silent=str(line.id) in watchdog.silent,
+            suspect=line.id in arbiter.suspects,
+            stalled=watchdog.stalled.get(str(line.id), 0),
         )
 
     def _arbitration(self) -> list[StopSample]:
@@ -136,14 +170,3 @@ class GatewayView:
         return StopSample(
             stop="publish", entered=publisher.taken, left=publisher.settled, dropped=dict(publisher.dropped)
         )
-
-
-def _window(wall_ns: int) -> Literal["day", "night", "closed"]:
-    """Which window of the operators' day it is, by the clock alone: day 09:00-15:00, night 21:00-02:30 (contract, §8).
-
-    It knows no calendar: a Sunday at noon is "day" too.
-    """
-    now = datetime.fromtimestamp(wall_ns / 1e9, SHANGHAI).time()
-    if time(9) <= now < time(15):
-        return "day"
-    return "night" if now >= time(21) or now < time(2, 30) else "closed"

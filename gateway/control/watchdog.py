@@ -22,6 +22,7 @@ from gateway.control.openings import Openings, opened_ns
 from gateway.control.switching import Phases
 from gateway.control.watched import LineSight, Sight, Watched, WatchRules
 from gateway.errors import FeedgateError
+from gateway.model import Instrument
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +92,11 @@ class Watchdog:
         """Stalled contracts per line."""
         return {name: len(watch.stalls.stalled) for name, watch in self._watches.items()}
 
+    @property
+    def stalled_contracts(self) -> frozenset[Instrument]:
+        """Contracts that are stalled now."""
+        return frozenset[Instrument]().union(*(watch.stalls.stalled for watch in self._watches.values()))
+
     def threshold_s(self, line: str) -> float:
         """The silence that this line is allowed now."""
         watch = self._watches.get(line)
@@ -140,6 +146,8 @@ class Watchdog:
             self._judge(line, watch, lines, now_ns, opened)
         else:
             watch.drop_probe()
+        if not line.leads:
+            return  # lines with the same contracts share their streams: one of them tells of stalls
         for stall in watch.stalls.look(line.marks, now_ns, watch.not_before_ns, learn_only=watch.silent):
             name, silent_s = str(stall.instrument), stall.silent_ns / _NS
             if stall.back:

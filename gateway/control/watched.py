@@ -36,6 +36,10 @@ class LineSight(Protocol):
         """Lines that carry the same contracts now."""
 
     @property
+    def leads(self) -> bool:
+        """Whether its contracts are judged here, and not at a peer that comes before it."""
+
+    @property
     def marks(self) -> Sequence[Mark]:
         """A mark per contract that it carries, ticked or not. It grows at its end; anything else is a new object."""
 

@@ -46,6 +46,10 @@ class Topics:
             self._topics[exchange, code] = topic
         return topic
 
+    def get(self, instrument: Instrument) -> Topic | None:
+        """The topic of an instrument that was seen before."""
+        return self._topics.get((instrument.exchange, instrument.code))
+
     def matching(self, patterns: Iterable[str]) -> list[Topic]:
         """Topics that match any pattern and have ticked, in order of first sight."""
         tests = [matcher(pattern) for pattern in patterns]

@@ -78,11 +78,15 @@ class TickPacker:
 
 
 class TickUnpacker(Generic[Slot]):
-    """Reads TICKS bodies. ``slot_of(exchange, code)`` is asked once per instrument."""
+    """Reads TICKS bodies. ``slot_of(exchange, code)`` is asked once per instrument.
 
-    def __init__(self, slot_of: Callable[[str, str], Slot]) -> None:
+    ``seen`` is kept up to date with the ``recv_ns`` of the last tick of each slot.
+    """
+
+    def __init__(self, slot_of: Callable[[str, str], Slot], seen: dict[Slot, int] | None = None) -> None:
         self._slot_of = slot_of
         self._slots: list[Slot] = []
+        self._seen: dict[Slot, int] = {} if seen is None else seen
 
     def unpack(self, body: bytes) -> list[tuple[Slot, int, int, int, int, bytes]]:
         """``(slot, trading_day, exchange_ns, volume, recv_ns, market)`` in order. Raises WireError."""
@@ -95,9 +99,10 @@ class TickUnpacker(Generic[Slot]):
             markets = split_markets(body[at:])
             slots = self._slots
             slots += [self._slot_of(exchange, code) for exchange, code in columns.new]
+            carried = [slots[number] for number in columns.index]
             arrivals = list(
                 zip(
-                    [slots[number] for number in columns.index],
+                    carried,
                     columns.trading_day,
                     columns.exchange_ns,
                     columns.volume,
@@ -110,6 +115,7 @@ class TickUnpacker(Generic[Slot]):
             raise WireError(f"torn tick frame from a line: {error}", size=len(body)) from None
         if b"" in markets:
             raise WireError("torn tick frame from a line: a tick without bytes", size=len(body))
+        self._seen.update(zip(carried, columns.recv_ns, strict=True))
         return arrivals
 
 

@@ -37,6 +37,9 @@ from gateway.model import Account, Instrument, LineId, LineState
 
 _log = logging.getLogger(__name__)
 
+_REMEMBERED = 4096
+"""Batches."""
+
 
 class SubscriptionEvents(Protocol):
     """What a line tells its subscriptions (flow.subscriptions)."""
@@ -63,14 +66,24 @@ class Line:
         timers: LineTimers,
         restarts: RestartPolicy,
         clock: Clock,
+        parked: bool = False,
     ) -> None:
+        """``parked``: it waits for :meth:`wake` before it starts for the first time."""
         self.id = line
         self.account = account
         self.state = LineState.IDLE
         self.reason = ""
         self.since_ns = clock.wall_ns()
+        self.up_since_ns = 0
+        """When it came up last (its first tick does not count); 0: never."""
         self.counts = LineCounts()
         self.subscriptions: SubscriptionEvents | None = None
+        self.last_tick_ns = 0
+        """``recv_ns`` of the last tick; 0: none yet."""
+        self.last_ticks: dict[object, int] = {}
+        """The same for each slot (of ``slot_of``) that this line ever delivered."""
+        self.recent: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
+        """First and last ``recv_ns`` of the latest batches: some seconds of a busy line, more of a calm one."""
         self._make_host = host
         self._slot_of = slot_of
         self._deliver = deliver
@@ -79,13 +92,18 @@ class Line:
         self._restarts = restarts
         self._clock = clock
         self._host: Host | None = None
-        self._unpacker: TickUnpacker[object] = TickUnpacker(slot_of)
+        self._unpacker: TickUnpacker[object] = TickUnpacker(slot_of, self.last_ticks)
         self._vigil = Vigil(timers, clock.monotonic())
         self._before_hang: LineState | None = None
         self._calls: deque[asyncio.Future[str]] = deque()
         self._ended = asyncio.Event()
         self._end_reason = ""
-        self._closing = asyncio.Event()
+        self._closing = False
+        self._parked = parked
+        self._on_purpose = ""
+        """Why the incarnation is to end in order."""
+        self._ordered = asyncio.Event()
+        """Somebody asked to close, park, wake or restart."""
 
     # -- for others ------------------------------------------------------------------------------------
 
@@ -93,6 +111,13 @@ class Line:
     def pid(self) -> int | None:
         """Of the child process, when it has one."""
         return self._host.pid if self._host is not None else None
+
+    def heard_ns(self) -> int | None:
+        """When the last sign of life of a hung line came, Unix nanoseconds; None when the line is not hung."""
+        now = self._clock.monotonic()
+        if self._host is None or not self._vigil.is_silent(now):
+            return None
+        return self._clock.wall_ns() - round(self._vigil.quiet_s(now) * 1e9)
 
     async def subscribe(self, instruments: Sequence[Instrument], /) -> None:
         """Pass on to the source and wait for its call to return; the vendor's answers come as events.
@@ -119,29 +144,66 @@ class Line:
         """The counts as of now, the running process included."""
         return self.counts.with_running(self._host.cells if self._host is not None else None)
 
+    @property
+    def parked(self) -> bool:
+        """Kept out of service on purpose; it neither connects nor fails."""
+        return self._parked
+
     async def run(self) -> None:
         """Until :meth:`close`. Owned by the gateway's task group."""
-        while not self._closing.is_set():
-            await self._pause(self._restarts.wait_s(self._clock.monotonic()))
-            if self._closing.is_set():
-                break
-            await self._incarnation()
+        while not self._closing:
+            self._ordered.clear()
+            if self._parked:
+                self._set(LineState.IDLE, "parked")
+                await self._ordered.wait()
+            elif not await self._ordered_within(self._restarts.wait_s(self._clock.monotonic())):
+                await self._incarnation()
         self._set(LineState.STOPPED, "closed")
 
     def close(self) -> None:
         """Ask :meth:`run` to end in order."""
-        self._closing.set()
+        self._closing = True
+        self._order_to("closed")
+
+    def park(self) -> None:
+        """Log out in order and stay out until :meth:`wake`. No failure is counted. Idempotent."""
+        if not self._parked:
+            self._parked = True
+            self._order_to("parked")
+
+    def wake(self) -> None:
+        """Back into service; the pauses after failures and refusals still hold. Idempotent."""
+        if self._parked:
+            self._parked = False
+            self._ordered.set()
+
+    def restart(self, reason: str) -> None:
+        """End in order and start again at once, with a new process. No failure is counted."""
+        if not self._parked:
+            self._order_to(reason or "restart")
+
+    def _order_to(self, purpose: str) -> None:
+        self._on_purpose = purpose
+        self._ordered.set()
         self._ended.set()
+
+    async def _ordered_within(self, seconds: float) -> bool:
+        """Whether an order came before the time was over."""
+        if seconds > 0:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._ordered.wait()
+            except TimeoutError:
+                pass
+        return self._ordered.is_set()
 
     # -- one incarnation -------------------------------------------------------------------------------
 
     async def _incarnation(self) -> None:
         now = self._clock.monotonic()
         self._ended.clear()
-        if self._closing.is_set():
-            return
-        self._end_reason = ""
-        self._unpacker = TickUnpacker(self._slot_of)
+        self._end_reason = self._on_purpose = ""
+        self._unpacker = TickUnpacker(self._slot_of, self.last_ticks)
         self._before_hang = None
         self._vigil = Vigil(self._timers, now)
         self._restarts.started(now)
@@ -154,18 +216,22 @@ class Line:
         except OSError as error:
             self._end_reason = f"cannot start the process: {error}"
         finally:
-            await host.stop(self._timers.stop_s if self._closing.is_set() else 0.5)
+            await host.stop(self._timers.stop_s if self._on_purpose else 0.5)
             self._host = None
             while self._calls:
                 self._answer_call("the line ended meanwhile")
-            reason = "line_stopped" if self._closing.is_set() else "line_died"
+            reason = "line_stopped" if self._on_purpose else "line_died"
             self.counts.close(host.cells, self.counts.delivered - delivered_before, reason=reason)
             host.cells.close()
-        if not self._closing.is_set():
-            self._restarts.ended(self._clock.monotonic())
-            self.counts.restarts += 1
-            self._set(LineState.REFUSED if self.state is LineState.REFUSED else LineState.LOST, self._end_reason)
-            _log.warning("line %s ended: %s", self.id, self._end_reason)
+        if self._on_purpose:
+            if not self._closing:
+                # not LOST: nobody failed
+                self._set(LineState.IDLE, self._on_purpose)
+            return
+        self._restarts.ended(self._clock.monotonic())
+        self.counts.restarts += 1
+        self._set(LineState.REFUSED if self.state is LineState.REFUSED else LineState.LOST, self._end_reason)
+        _log.warning("line %s ended: %s", self.id, self._end_reason)
 
     async def _watch(self, host: Host) -> None:
         """Timers and heartbeats, until the incarnation ends or must end."""
@@ -204,7 +270,10 @@ class Line:
         except WireError as error:
             self._end(str(error))
             return
-        self.counts.delivered += len(arrivals)
+        if arrivals:
+            self.counts.delivered += len(arrivals)
+            self.last_tick_ns = arrivals[-1][4]
+            self.recent.append((arrivals[0][4], self.last_tick_ns))
         if self.state is LineState.LOGGED_IN and arrivals:
             self._set(LineState.STREAMING, "")
         self._deliver(self, arrivals)
@@ -300,18 +369,11 @@ class Line:
             return
         was_up, self.state, self.reason = self.state.is_up, state, reason
         self.since_ns = self._clock.wall_ns()
+        if state.is_up and not was_up:
+            self.up_since_ns = self.since_ns
         if self.subscriptions is not None and state.is_up != was_up:
             if state.is_up:
                 self.subscriptions.line_up()
             else:
                 self.subscriptions.line_down(reason)
         self._changed(self)
-
-    async def _pause(self, seconds: float) -> None:
-        if seconds <= 0:
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
-        except TimeoutError:
-            pass

@@ -78,6 +78,10 @@ class Vigil:
         """In words."""
         return f"callback storm: {self._calls} state callbacks within a second"
 
+    def quiet_s(self, now: float) -> float:
+        """Since the last sign of life."""
+        return now - self._heard
+
     def is_silent(self, now: float) -> bool:
         """Whether the line counts as hung."""
         return not self.starting and now - self._heard >= self._timers.hung_after_s

@@ -1,6 +1,7 @@
 """Settings: the values, and the only reader of the environment in the project."""
 
 from gateway.settings.load import load_settings
+from gateway.settings.oversight import CalendarSettings, FailoverSettings, LedgerSettings, WatchSettings
 from gateway.settings.values import (
     AccountSettings,
     BusSettings,
@@ -16,12 +17,16 @@ from gateway.settings.values import (
 __all__ = [
     "AccountSettings",
     "BusSettings",
+    "CalendarSettings",
     "CatalogueSettings",
+    "FailoverSettings",
     "FeedSettings",
+    "LedgerSettings",
     "LineSettings",
     "MetricsSettings",
     "PublishSettings",
     "Settings",
     "SubscriptionSettings",
+    "WatchSettings",
     "load_settings",
 ]

@@ -33,6 +33,7 @@ OPERATORS: dict[str, Loc] = {
     "RATE_LIMIT_LOGIN_PER_MINUTE": ("subscriptions", "login_per_minute"),
     "RATE_LIMIT_SUBSCRIBE_PER_SECOND": ("subscriptions", "per_second"),
     "SUBSCRIBE_BATCH_SIZE": ("subscriptions", "batch_size"),
+    "MD_FAILOVER_THRESHOLD_SECONDS": ("watch", "bound_s"),
     "NATS_URL": ("bus", "urls"),
     "NATS_USER": ("bus", "user"),
     "NATS_PASSWORD": ("bus", "password"),
@@ -51,7 +52,7 @@ OPERATORS: dict[str, Loc] = {
 
 OWN_FAMILIES = tuple(f"{feed}_{account}_".upper() for feed in COUNTERS for account in COUNTER_ACCOUNTS)
 """Whatever begins like this is ours: an unknown one is an error."""
-SHARED_FAMILIES = ("CTP_", "SOPT_", "RATE_LIMIT_", "SUBSCRIBE_", "ACTIVE_", "NATS_")
+SHARED_FAMILIES = ("CTP_", "SOPT_", "RATE_LIMIT_", "SUBSCRIBE_", "ACTIVE_", "NATS_", "MD_FAILOVER_")
 """Other programs use such names too, so only what looks like a slip of the pen is pointed out."""
 
 _OPERATORS_NAME = {loc: name for name, loc in OPERATORS.items()}

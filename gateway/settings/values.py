@@ -29,6 +29,7 @@ from gateway.settings.fields import (
     Token,
     Word,
 )
+from gateway.settings.oversight import CalendarSettings, FailoverSettings, LedgerSettings, WatchSettings
 from gateway.settings.section import Section
 
 DEFAULT_ACCOUNT = "primary"
@@ -84,6 +85,9 @@ class FeedSettings(Section):
         "auto", description="Where a line runs: child process, inline, or auto (native code in a child)"
     )
     router: Word = Field("all_hot", description="Policy that says what each line carries and which is called active")
+    sessions: Literal["calendar", "always"] | None = Field(
+        None, description="Trading hours: by the calendar, or always open; unset: what the feed's kind says"
+    )
     reorder_ms: Milliseconds = Field(
         0.0, description="Ticks wait this long for a slower line to fill what a faster one lost; 0: no waiting"
     )
@@ -253,6 +257,10 @@ class Settings(Section):
     subscriptions: SubscriptionSettings = Field(default_factory=SubscriptionSettings, description="Subscriptions")
     publish: PublishSettings = Field(default_factory=PublishSettings, description="Publishing")
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Metrics")
+    failover: FailoverSettings = Field(default_factory=FailoverSettings, description="Failover")
+    watch: WatchSettings = Field(default_factory=WatchSettings, description="Watchdog")
+    calendar: CalendarSettings = Field(default_factory=CalendarSettings, description="Trading calendar")
+    ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="Gap ledger")
 
     def kind_of(self, feed: str) -> str:
         """The kind of a configured feed: its own setting, or else its name."""

@@ -178,7 +178,11 @@ def check(_account: Account, options: Mapping[str, Any]) -> Sequence[str]:
 @hookimpl
 def gateway_feeds() -> Sequence[FeedKind]:
     """The feed kind ``replay``."""
-    return [FeedKind(name="replay", factory=build_source, options=OPTIONS, needs_account=False, check=check)]
+    return [
+        FeedKind(
+            name="replay", factory=build_source, options=OPTIONS, needs_account=False, sessions="always", check=check
+        )
+    ]
 
 
 @hookimpl

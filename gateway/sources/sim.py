@@ -265,7 +265,9 @@ def check(_account: Account, options: Mapping[str, Any]) -> Sequence[str]:
 @hookimpl
 def gateway_feeds() -> Sequence[FeedKind]:
     """The feed kind ``sim``."""
-    return [FeedKind(name="sim", factory=build_source, options=OPTIONS, needs_account=False, check=check)]
+    return [
+        FeedKind(name="sim", factory=build_source, options=OPTIONS, needs_account=False, sessions="always", check=check)
+    ]
 
 
 @hookimpl

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
+
 from gateway.clock import Clock, SystemClock
 from gateway.errors import FeedgateError
 from gateway.flow.gaphistory import GapDay, read_day
-from gateway.flow.gaps import Gap
+from gateway.flow.gapjson import GapRow, gap_row, gap_totals, note_rows, parse_day, watched_row
+from gateway.flow.gaps import Gap, LedgerError
 from gateway.flow.phases import shanghai
 
 _MOST_ROWS = 40
 """More gaps than that are shown by outage."""
 _WIDTH = 80
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
-_COLUMNS = (  # noqa: SIM905 - two lines instead of twenty
-    "id feed instrument trading_day session start end duration_s open_s lost_volume exact ending reason lines "
-    "last_tick_before first_tick_after start_ns end_ns"
-).split()
+_COLUMNS = GapRow.__struct_fields__
 
 
 class DateError(FeedgateError):
@@ -33,6 +31,15 @@ class DateError(FeedgateError):
 
     code = "usage"
     exit_code = 64
+
+
+def ledger_file(path: Path | None) -> Path:
+    """The ledger to read. Raises LedgerError when nobody named one."""
+    if path is None:
+        raise LedgerError(
+            "no gap ledger is named; give --db FILE, or set FEEDGATE_LEDGER__PATH (ledger.path) as for the gateway"
+        )
+    return path
 
 
 def show_gaps(
@@ -57,7 +64,8 @@ def show_gaps(
     elif as_csv:
         writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(row | {"lines": _lines(row["lines"])} for row in map(_row, day.gaps))
+        rows = (msgspec.to_builtins(gap_row(gap)) for gap in day.gaps)
+        writer.writerows(row | {"lines": _lines(row["lines"])} for row in rows)
     else:
         now = (clock or SystemClock()).wall_ns()
         stream.writelines(f"{line}\n" for line in gaps_text(day, now, feed))
@@ -66,14 +74,15 @@ def show_gaps(
 
 def gaps_json(day: GapDay) -> dict[str, Any]:
     """The day as JSON values: ``trading_day known totals gaps watched notes``. Times in Shanghai and as nanoseconds."""
-    return {
+    values: dict[str, Any] = {
         "trading_day": day.trading_day,
         "known": day.known,
-        "totals": _totals(day.gaps),
-        "gaps": [_row(gap) for gap in day.gaps],
-        "watched": [one._asdict() | {"from": _iso(one.from_ns), "to": _iso(one.to_ns)} for one in day.watched],
-        "notes": [{"at": _iso(at_ns), "text": text} for at_ns, text in day.notes],
+        "totals": gap_totals(day.gaps),
+        "gaps": [gap_row(gap) for gap in day.gaps],
+        "watched": [watched_row(one) for one in day.watched],
+        "notes": note_rows(day),
     }
+    return {name: msgspec.to_builtins(value) for name, value in values.items()}
 
 
 def gaps_text(day: GapDay, now_ns: int, feed: str | None = None) -> list[str]:
@@ -107,29 +116,6 @@ def gaps_text(day: GapDay, now_ns: int, feed: str | None = None) -> list[str]:
 
 
 # -- rows ----------------------------------------------------------------------------------------------
-
-
-def _row(gap: Gap) -> dict[str, Any]:
-    return {
-        "id": gap.id,
-        "feed": gap.feed,
-        "instrument": gap.instrument,
-        "trading_day": gap.trading_day,
-        "session": gap.session,
-        "start": _iso(gap.start_ns),
-        "end": _iso(gap.end_ns),
-        "duration_s": None if gap.end_ns is None else round((gap.end_ns - gap.start_ns) / 1e9, 3),
-        "open_s": None if gap.open_ns is None else round(gap.open_ns / 1e9, 3),
-        "lost_volume": gap.lost_volume,
-        "exact": gap.skipped == 0 if gap.lost_volume is not None else None,
-        "ending": gap.ending,
-        "reason": gap.reason,
-        "lines": gap.lines,
-        "last_tick_before": _iso(gap.before.recv_ns) if gap.before is not None else None,
-        "first_tick_after": _iso(gap.after.recv_ns) if gap.after is not None else None,
-        "start_ns": gap.start_ns,
-        "end_ns": gap.end_ns,
-    }
 
 
 def _lines(lines: dict[str, str]) -> str:
@@ -170,26 +156,14 @@ def _table(rows: Sequence[tuple[str, ...]], first: str) -> list[str]:
     ]
 
 
-def _totals(gaps: Sequence[Gap]) -> dict[str, Any]:
-    known = [gap.lost_volume for gap in gaps if gap.lost_volume is not None]
-    return {
-        "gaps": len(gaps),
-        "contracts": len({(gap.feed, gap.instrument) for gap in gaps}),
-        "open": sum(not gap.closed for gap in gaps),
-        "longest_s": max((round((gap.end_ns - gap.start_ns) / 1e9, 3) for gap in gaps if gap.end_ns), default=None),
-        "lost_volume": sum(known),
-        "lost_volume_unknown": len(gaps) - len(known),
-    }
-
-
 def _total_line(gaps: Sequence[Gap]) -> str:
-    totals = _totals(gaps)
-    parts = [_count(totals["gaps"], "gap"), _count(totals["contracts"], "contract")]
-    parts += [f"{totals['open']:,} still open"] if totals["open"] else []
-    parts += [f"longest {_seconds(totals['longest_s'])}"] if totals["longest_s"] is not None else []
-    parts.append(f"lost volume {totals['lost_volume']:,}")
-    if totals["lost_volume_unknown"]:
-        parts[-1] += f" (unknown in {totals['lost_volume_unknown']:,})"
+    totals = gap_totals(gaps)
+    parts = [_count(totals.gaps, "gap"), _count(totals.contracts, "contract")]
+    parts += [f"{totals.open:,} still open"] if totals.open else []
+    parts += [f"longest {_seconds(totals.longest_s)}"] if totals.longest_s is not None else []
+    parts.append(f"lost volume {totals.lost_volume:,}")
+    if totals.lost_volume_unknown:
+        parts[-1] += f" (unknown in {totals.lost_volume_unknown:,})"
     return " · ".join(parts)
 
 
@@ -205,19 +179,14 @@ def _reasons(gaps: Sequence[Gap]) -> list[tuple[str, int]]:
 
 
 def _day(text: str) -> int:
-    digits = re.fullmatch(r"(\d{4})-?(\d\d)-?(\d\d)", text)
     try:
-        return int(f"{datetime.strptime(''.join(digits.groups()), '%Y%m%d'):%Y%m%d}") if digits else int("")  # noqa: DTZ007 - a day, not a moment
-    except ValueError:
-        raise DateError(f"--date {text!r} is not a day; write 20250829 or 2025-08-29", date=text) from None
+        return parse_day(text)
+    except ValueError as error:
+        raise DateError(f"--date {error}", date=text) from None
 
 
 def _dashed(day: int) -> str:
     return f"{day // 10000}-{day // 100 % 100:02}-{day % 100:02}"
-
-
-def _iso(moment_ns: int | None) -> str | None:
-    return None if moment_ns is None else shanghai(moment_ns).isoformat(timespec="milliseconds")
 
 
 def _time(moment_ns: int, today: str) -> str:

@@ -16,9 +16,11 @@ from prometheus_client.registry import CollectorRegistry
 from gateway.errors import FeedgateError
 from gateway.latency import LATENCY_BUCKETS_S
 from gateway.metrics import (
+    FeedSample,
     GatewayCollector,
     GatewaySample,
     LatencyHistogram,
+    LedgerSample,
     LineSample,
     MetricsServer,
     StopSample,
@@ -53,6 +55,10 @@ def sample() -> GatewaySample:
                 failed=1,
                 rate_limit_waits=3,
                 retries=5,
+                first=640,
+                silent=True,
+                suspect=True,
+                stalled=2,
             ),
             LineSample(feed="ctp", account="backup", state=LineState.IDLE, session="night", throughput=0, received=0),
         ),
@@ -61,6 +67,19 @@ def sample() -> GatewaySample:
         bus_connected=False,
         bus_reconnects=2,
         latency=latency,
+        feeds=(
+            FeedSample(
+                feed="ctp",
+                session="night",
+                switches={("failover", "ok"): 2, ("failback", "failed"): 1},
+                latency_ms={"failover": 812.5, "failback": 0.0},
+                required=True,
+                unplaced=9,
+            ),
+        ),
+        ledger=LedgerSample(open_gaps=3, degraded=True, waiting=11, lost=1),
+        events_published=70,
+        events_dropped=6,
     )
 
 
@@ -123,6 +142,25 @@ async def test_a_scrape_shows_the_figures_of_the_view() -> None:
     assert got["md_ticks_dropped_total{line=,reason=backlog,stop=publish}"] == 50
     assert got["md_ticks_dropped_total{line=ctp:primary,reason=layout,stop=parse}"] == 2
     assert got["md_ticks_dropped_total{line=ctp:primary,reason=queue_full,stop=ship}"] == 7
+    assert got[f"md_line_first_total{{{primary}}}"] == 640
+    assert got[f"md_line_silent{{{primary}}}"] == 1
+    assert got["md_line_silent{account=backup,feed=ctp}"] == 0
+    assert got[f"md_line_suspect{{{primary}}}"] == 1
+    assert got[f"md_subscription_stalled_total{{{primary}}}"] == 2
+    assert got["md_session{feed=ctp,session=night}"] == 1
+    assert got["md_session{feed=ctp,session=day}"] == 0
+    assert got["md_switches_total{feed=ctp,kind=failover,result=ok}"] == 2
+    assert got["md_switches_total{feed=ctp,kind=failback,result=failed}"] == 1
+    assert got["md_failover_latency_ms{feed=ctp}"] == 812.5
+    assert got["md_failback_latency_ms{feed=ctp}"] == 0
+    assert got["feed_failover_required{feed=ctp}"] == 1
+    assert got["md_subscription_unplaced{feed=ctp}"] == 9
+    assert got["md_gaps_open{}"] == 3
+    assert got["md_gap_ledger_degraded{}"] == 1
+    assert got["md_gap_ledger_waiting{}"] == 11
+    assert got["md_gap_ledger_lost_total{}"] == 1
+    assert got["md_events_published_total{}"] == 70
+    assert got["md_events_dropped_total{}"] == 6
     assert got["md_queue_backlog{queue=publish}"] == 40
     assert got["md_nats_connected{}"] == 0
     assert got["md_nats_reconnects_total{}"] == 2
@@ -233,7 +271,7 @@ def test_the_documentation_lists_every_metric_with_its_type_and_labels_and_no_ot
     documented = set()
     for row in DOCS.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in row.strip("|").split("|")]
-        if row.startswith("| `md_"):
+        if row.startswith(("| `md_", "| `feed_")):
             assert all(cells[index] for index in (0, 1, 3, 4)), row
             documented.add((cells[0].strip("`"), cells[1], tuple(sorted(re.findall(r"`(\w+)`", cells[2])))))
     assert documented == set(_samples())

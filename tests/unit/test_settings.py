@@ -175,7 +175,7 @@ def test_a_feed_without_accounts_gets_one_line(toml: Path) -> None:
 
 def test_variables_of_other_programs_and_later_parts_are_left_alone() -> None:
     others = ["OPS_API_PORT", "DRILL_EXPECT_FEED", "VAULT_TOKEN", "PUSHGATEWAY_URL", "SESSION_CONFIG", "PATH"]
-    others += ["MD_FAILOVER_THRESHOLD_SECONDS", "NATS_PORT_4222_TCP", "CTP_HOME", "FEEDGATE_REQUIRE_TOOLS"]
+    others += ["NATS_PORT_4222_TCP", "CTP_HOME", "FEEDGATE_REQUIRE_TOOLS"]
     assert load_settings(environ=dict.fromkeys(others, "x")) == Settings()
 
 

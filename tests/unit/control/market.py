@@ -8,7 +8,10 @@ from itertools import islice
 import msgspec
 
 from gateway.codec import CODECS, encode_market
-from gateway.control import Subscription, SubscriptionState
+from gateway.control import FeedStatus, LedgerStatus, Subscription, SubscriptionState
+from gateway.control.events import Switch
+from gateway.flow.coverage import Coverage
+from gateway.flow.gaphistory import GapDay
 from gateway.model import UNPUBLISHED, Contract, Instrument, LineState, LineStatus, Tick
 from gateway.ports import Bus
 from gateway.subjects import batch_subject, tick_subject
@@ -38,6 +41,25 @@ def tick_of(name: str, seq: int = 1, epoch: int = 1, last: float | None = 3500.0
     return Tick(**fields)
 
 
+def switch_of(feed: str, at: int, *, kind: str = "failover", error: str = "", **fields: object) -> Switch:
+    """A switch that was over at second ``at``."""
+    moment = 1_760_000_000_000_000_000 + at * 1_000_000_000
+    whole = {
+        "feed": feed,
+        "at_ns": moment,
+        "kind": kind,
+        "source": f"{feed}:primary",
+        "target": f"{feed}:backup",
+        "reason": "planned",
+        "trigger": "command",
+        "started_ns": moment - 1,
+        "finished_ns": moment,
+        "ok": not error,
+        "error": error,
+    }
+    return Switch(**(whole | fields))
+
+
 class Market:
     """``publish`` gives every instrument its own ``seq``; ``skip`` uses numbers up without sending."""
 
@@ -51,6 +73,13 @@ class Market:
         self.asked: list[tuple[str, list[str]]] = []
         self.raises: Exception | None = None
         self.before_page: Callable[[int], None] | None = None
+        self.events_dropped = 2
+        self.warned: list[str] = []
+        self.covered: list[Coverage] = []
+        self.switched: list[Switch] = []
+        self.switch_error = ""
+        self.orders: list[tuple[object, ...]] = []
+        self.day = GapDay(trading_day=20251009, gaps=(), watched=(), notes=())
         self._seq: dict[str, int] = {}
         self._last: dict[str, bytes] = {}
 
@@ -129,6 +158,53 @@ class Market:
 
     def counters(self) -> dict[str, int | float]:
         return {"publisher.in": 10, "publisher.out": 9, "publisher.dropped.backlog": 1}
+
+    # Its lines and feeds as a whole: told here, and what is ordered is written down in ``orders``.
+
+    def feeds(self) -> Sequence[FeedStatus]:
+        names = dict.fromkeys(line.partition(":")[0] for line in self.rows)
+        lines = list(self.rows)
+        return [
+            FeedStatus(feed=name, active=next(line for line in lines if line.startswith(f"{name}:")), session="day")
+            for name in names
+        ]
+
+    def ledger(self) -> LedgerStatus:
+        return LedgerStatus(waiting=3)
+
+    def warnings(self) -> Sequence[str]:
+        return self.warned
+
+    def coverage(self) -> Sequence[Coverage]:
+        return self.covered
+
+    def switches(self, feed: str) -> Sequence[Switch]:
+        return [switch for switch in self.switched if switch.feed == feed]
+
+    async def gaps(self, date: int | None, feed: str | None) -> GapDay:
+        self.orders.append(("gaps", date, feed))
+        return self.day
+
+    async def failover(self, feed: str, to: str | None, reason: str, operator: str) -> Switch:
+        return self._switch("failover", feed, to, reason, operator)
+
+    async def failback(self, feed: str, reason: str, operator: str) -> Switch:
+        return self._switch("failback", feed, None, reason, operator)
+
+    async def require_failover(self, feed: str, reason: str, value: float) -> None:
+        self.orders.append(("require_failover", feed, reason, value))
+
+    async def restart_line(self, line: str, reason: str) -> None:
+        self.orders.append(("restart_line", line, reason))
+
+    def _switch(self, kind: str, feed: str, to: str | None, reason: str, operator: str) -> Switch:
+        if self.raises is not None:
+            raise self.raises
+        self.orders.append((kind, feed, to, reason, operator))
+        self.switched.append(
+            switch_of(feed, len(self.switched) + 1, kind=kind, target=to, reason=reason, error=self.switch_error)
+        )
+        return self.switched[-1]
 
 
 def json_of(data: bytes) -> dict[str, object]:

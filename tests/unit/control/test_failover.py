@@ -366,7 +366,7 @@ async def test_a_switch_that_is_cancelled_leaves_the_feed_to_the_next_look():
 async def test_a_line_that_does_not_exist_is_named_with_those_that_do():
     async with stage(HOT) as play:
         await play.until_tick("b")
-        with pytest.raises(SwitchRefusedError, match="has no line x; its lines are: a, b"):
+        with pytest.raises(ControlError, match="has no line x; its lines are: a, b"):
             await play.failover.failover("typing error", to="x")
 
 

@@ -224,8 +224,15 @@ def test_shares_within_the_hysteresis_never_make_lines_take_turns(noise):
     assert set(seen) == {"a"}
 
 
-def test_only_the_policy_that_a_running_gateway_can_carry_out_is_offered():
-    assert {kind.name for kind in gateway_routers()} == {"all_hot"}
+def test_every_built_in_policy_is_offered_by_its_documented_name():
+    kinds = {kind.name: type(kind.build()) for kind in gateway_routers()}
+    assert kinds == {
+        "all_hot": AllHot,
+        "primary_backup": PrimaryBackup,
+        "primary_backup_cold": PrimaryBackup,
+        "quality": Quality,
+        "shard": Shard,
+    }
 
 
 def test_a_cold_backup_is_parked():

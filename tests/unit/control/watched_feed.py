@@ -44,6 +44,7 @@ class WatchedLine:
         self.ticks = 0
         self.last_tick_ns = 0
         self.peers: tuple[str, ...] = ()
+        self.leads = True
         self.marks: list[Dot] = []
         self.mute = False
         """The test's fault: ticks do not reach the gateway, probes are not answered."""
