@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 MINUTES ?= 10
 ARGS ?=
 
-.PHONY: help setup demo test lint types imports tests fuzz properties bench soak lock clean
+.PHONY: help setup demo test lint types imports tests fuzz properties bench soak faults lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -21,8 +21,8 @@ $(INSTALLED): requirements.lock pyproject.toml plugins/ctp/pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e plugins/ctp
 	@touch $(INSTALLED)
 
-demo: setup  ## two lines of a synthetic market on a bundled NATS, live in the terminal; Ctrl-C ends it
-	$(BIN)/gateway demo $(ARGS)
+demo: setup  ## two lines of a synthetic market, live in the terminal; one is killed after 8 s; Ctrl-C ends it
+	$(BIN)/gateway demo --kill 8 $(ARGS)
 
 test: lint types imports tests  ## every check
 
@@ -50,6 +50,9 @@ bench: setup  ## the speed table, and bench/out/latest.json
 
 soak: setup  ## MINUTES=10 at 20,000 ticks a second: nothing lost, memory flat
 	$(BIN)/python -m bench.soak --minutes $(MINUTES) $(ARGS)
+
+faults: setup  ## real faults against two lines: lost, doubled, noticed, recovered; and bench/out/faults.json
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

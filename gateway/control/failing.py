@@ -17,6 +17,7 @@ from gateway.model import SHANGHAI, LineState
 
 _NS: Final = 1_000_000_000
 _KEPT: Final = 64
+_FAILED: Final = frozenset({LineState.LOST, LineState.REFUSED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +46,10 @@ class Failures:
         was, record.state = record.state, state
         if state.is_up:
             record.excused_until_ns = None
-        if state is not LineState.LOST or was is LineState.LOST:
+        if state not in _FAILED or was in _FAILED:
             return False
-        record.reason, record.kind = reason, _kind(was, reason)
+        record.reason = reason
+        record.kind = "login_refused" if state is LineState.REFUSED else _kind(was, reason)
         if record.excused_until_ns is None:
             record.excused_until_ns = self._excused_until(self._clock.wall_ns())
         if record.excused_until_ns is not None:

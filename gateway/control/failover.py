@@ -332,11 +332,14 @@ class Failover:
         self.plan = replace(before, login=frozenset())
         try:
             goal = self._goal(target, before)
-            measured = await self._switching.go(before, goal, source, target)
+            measured = await self._switching.go(before, goal, source, target, alive=self._is_usable(source))
         except FeedgateError as error:
             return msgspec.structs.replace(switch, error=await self._restore(before, str(error)))
         self._in_force(goal)
         return Switching.measured(msgspec.structs.replace(switch, ok=True), measured, _SHOWN)
+
+    def _is_usable(self, name: str | None) -> bool:
+        return any(line.name == name and line.usable for line in self.facts())
 
     def _goal(self, target: str, before: Plan) -> Plan:
         """What the router plans once the target is up. Raises SwitchError when it would not prefer it."""

@@ -49,6 +49,7 @@ from gateway.tasks import TaskOwner
 _log = logging.getLogger(__name__)
 
 _WRITTEN_S = 2.0
+_STILL_SILENT_S = 1.0
 
 
 class FeedWatch:
@@ -144,6 +145,7 @@ class Oversight:
             ):
                 self._tasks.adopt(owner.start(work, name))
         owner.start(self.ledger.run(), "ledger")
+        self._tasks.adopt(owner.start(self._keep_logging_in(), "silent lines"))
         if self._phase_clock is not None:
             self._tasks.adopt(owner.start(self._phase_clock.run(), "phases"))
 
@@ -185,6 +187,19 @@ class Oversight:
                 failover.line_silent(event.line)
                 self._log_in_again(line, reason)
         self.announcer.tell(event)
+
+    async def _keep_logging_in(self) -> None:
+        while True:
+            await asyncio.sleep(_STILL_SILENT_S)
+            self.log_in_again()
+
+    def log_in_again(self) -> None:
+        """Lines that are still silent, as often as it is allowed. The watchdog tells of a silence only once."""
+        for watch in self.feeds.values():
+            for name in watch.watchdog.silent:
+                line = self._line(name)
+                if line.state.is_up and not line.parked:
+                    self._log_in_again(line, "still silent in session")
 
     def _log_in_again(self, line: Line, reason: str) -> None:
         """A front that went silent may serve a new login; more often than this it would look like an attack."""

@@ -51,17 +51,22 @@ class Steering:
     # -- what is wanted --------------------------------------------------------------------------------
 
     def want(self, instruments: Iterable[Instrument]) -> None:
-        """Want these too. The plan decides on which lines; those that carry everything are asked at once."""
+        """Want these too. The plan decides on which lines; those that carry everything are asked at once.
+
+        A line that was refused one of them asks for it again.
+        """
         more = dict.fromkeys(instruments)
-        self._wanted |= more.keys()
+        if more.keys() - self._wanted:
+            self._wanted |= more.keys()
         for name, line in self._lines.items():
-            if self._plan.carry.get(name) == "all":
-                self.feed.subscriptions[line.id].want(more)
+            carried = self._plan.carries(name, more.keys())
+            self.feed.subscriptions[line.id].want([one for one in more if one in carried])
 
     def release(self, instruments: Iterable[Instrument]) -> None:
         """Want these no longer, on any line."""
         less = list(instruments)
-        self._wanted -= frozenset(less)
+        if not self._wanted.isdisjoint(less):
+            self._wanted -= frozenset(less)
         for subscriptions in self.feed.subscriptions.values():
             subscriptions.release(less)
 
@@ -102,7 +107,9 @@ class Steering:
         self._plan = plan
         for name, line in self._lines.items():
             if name in plan.login:
-                self.feed.subscriptions[line.id].want(sorted(plan.carries(name, self._wanted)))
+                subscriptions = self.feed.subscriptions[line.id]
+                # a new plan is no reason to ask again for what was refused, or took a line down
+                subscriptions.want(sorted(plan.carries(name, self._wanted) - subscriptions.wanted))
                 line.wake()
         for name, line in self._lines.items():
             subscriptions = self.feed.subscriptions[line.id]

@@ -105,9 +105,15 @@ class FirstTicks:
     it delivered in an earlier life is no beginning.
     """
 
-    def __init__(self, control: FeedControl, source: str | None, target: str, *, active_s: float) -> None:
-        """Contracts without a tick in the old line's last ``active_s`` are quiet and not measured."""
-        self._control, self._source, self._target = control, source, target
+    def __init__(
+        self, control: FeedControl, source: str | None, target: str, *, alive: bool = True, active_s: float
+    ) -> None:
+        """``alive``: the old line still delivers, so that its last tick is the one before it is let go.
+
+        Otherwise its last tick is the one from before the switch, also if it speaks again meanwhile. Contracts without
+        a tick in its last ``active_s`` are quiet and not measured.
+        """
+        self._control, self._source, self._target, self._alive = control, source, target, alive
         self._last_ns = control.last_tick_ns(source) if source else None
         self._marks: dict[Instrument, int] = {}
         self._first: dict[Instrument, int] = {}
@@ -136,11 +142,16 @@ class FirstTicks:
         return not self._wanting
 
     def measured(self) -> Measured:
-        """What was seen. An old line that was alive ticked until it was let go: then its latest tick counts."""
+        """What was seen."""
         source, control = self._source, self._control
         if source is None or self._last_ns is None:
             return Measured(None, {})
         self.all_seen()
+        if not self._alive:
+            return Measured(
+                None if self._overall is None else max(0, self._overall - self._last_ns),
+                {one: max(0, moment - self._marks[one]) for one, moment in self._first.items()},
+            )
         ended = control.last_tick_ns(source) or self._last_ns
         return Measured(
             None if self._overall is None else max(0, self._overall - ended),
@@ -164,11 +175,14 @@ class Switching:
     ) -> None:
         self._control, self._phases, self._clock, self._sleep, self._rules = control, phases, clock, sleep, rules
 
-    async def go(self, before: Plan, goal: Plan, source: str | None, target: str) -> Measured:
-        """From one plan to the other. Raises SwitchError that says what the target did not do; undo is the caller's."""
+    async def go(self, before: Plan, goal: Plan, source: str | None, target: str, *, alive: bool = True) -> Measured:
+        """From one plan to the other. Raises SwitchError that says what the target did not do; undo is the caller's.
+
+        ``alive``: the source is usable, the switch is a wish and no rescue.
+        """
         rules, control = self._rules, self._control
         started_ns = self._clock.wall_ns()
-        first = FirstTicks(control, source, target, active_s=rules.active_s)
+        first = FirstTicks(control, source, target, alive=alive, active_s=rules.active_s)
         await control.apply(beside(before, goal))
         if not await self._until(lambda: self._up(target), rules.up_s):
             raise SwitchError(f"{target} did not log in within {rules.up_s:g} s ({self._state(target)})")
@@ -179,15 +193,20 @@ class Switching:
             await self._wait_for_tick(target, started_ns)
             if self._phases.any_open(self._clock.wall_ns()):
                 await self._until(first.all_seen, rules.collect_s)
-            await self._until(lambda: first.all_seen() | self._whole(source, target), rules.settle_s)
+            await self._until(lambda: self._settled(first, goal, source, target), rules.settle_s)
+            self._must_be_up(target)
         await control.apply(goal)
         # with the markets closed, what a login brings is the snapshot of hours ago: nothing to measure with
         return first.measured() if self._phases.any_open(self._clock.wall_ns()) else Measured(None, {})
 
-    def _whole(self, source: str | None, target: str) -> bool:
+    def _settled(self, first: FirstTicks, goal: Plan, source: str | None, target: str) -> bool:
         """Whether the old line may be let go: while it delivers what the new one does not yet, that would be a gap."""
+        first.all_seen()
         control = self._control
-        return source is None or not self._up(source) or control.confirmed(target) >= control.confirmed(source)
+        if source is None or not self._up(source) or not self._up(target):
+            return True
+        whole = min(control.confirmed(source), len(goal.carries(target, control.wanted())))
+        return control.confirmed(target) >= whole
 
     async def _wait_for_tick(self, target: str, started_ns: int) -> None:
         rules, phases, clock = self._rules, self._phases, self._clock
@@ -196,6 +215,9 @@ class Switching:
         )
         if not ticked and not await self._control.probe(target):
             raise SwitchError(f"no tick from {target} within {rules.tick_s:g} s while the market is open")
+        self._must_be_up(target)
+
+    def _must_be_up(self, target: str) -> None:
         if not self._up(target):
             raise SwitchError(f"{target} was lost again ({self._state(target)})")
 

@@ -60,7 +60,10 @@ class Books:
             refused.pop(instrument, None)
             contract = feed.contracts.get(instrument)
             if contract is not None:
-                contract.lines |= feed.bit(line)
+                bit, (sole, from_ns, until_ns) = feed.bit(line), contract.sole
+                if contract.lines == sole and sole != bit and until_ns is None:
+                    contract.sole = (sole, from_ns, now)
+                contract.lines |= bit
                 self._outages.cover(contract, now)
             yield
         feed.reasons.pop(line, None)
@@ -87,7 +90,13 @@ class Books:
         bit = feed.bit(line)
         if contract is None or not contract.lines & bit:
             return
+        sole, from_ns, until_ns = contract.sole
+        if sole == bit and until_ns is not None and since < until_ns and contract.lines != bit:
+            # it was silent while no other line was there: others cover the contract now, but did not then
+            self._outages.past(contract, max(since, from_ns), until_ns, f"{line}: {reason}")
         contract.lines &= ~bit
+        if contract.lines and not contract.lines & (contract.lines - 1):
+            contract.sole = (contract.lines, since, None)
         contract.left_ns = max(contract.left_ns, since)
         if not contract.lines:
             self._outages.begin(contract, contract.left_ns, f"{line}: {reason}")

@@ -23,7 +23,7 @@ class Stream(Protocol):
 class Contract:
     """A wanted contract."""
 
-    __slots__ = ("after", "feed", "group", "instrument", "left_ns", "lines", "outage", "stream")
+    __slots__ = ("after", "feed", "group", "instrument", "left_ns", "lines", "outage", "sole", "stream")
 
     def __init__(self, feed: Feed, group: Group, instrument: Instrument, lines: int) -> None:
         self.feed = feed
@@ -33,6 +33,8 @@ class Contract:
         """The lines that cover it, a bit each."""
         self.left_ns = 0
         """No loss of coverage can be older than this."""
+        self.sole: tuple[int, int, int | None] = (0, 0, None)
+        """The line that covered it last all alone (its bit), since when, and until when (None: still)."""
         self.outage: Outage | None = None
         self.after: Aftermath | None = None
         self.stream: Stream | None = None

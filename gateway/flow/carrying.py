@@ -57,7 +57,7 @@ class Carrying:
 
     def on_confirmed(self, instruments: Sequence[Instrument]) -> None:
         confirmed = self.subscriptions.confirmed
-        new = [one for one in instruments if one not in confirmed]
+        new = [one for one in dict.fromkeys(instruments) if one not in confirmed]
         self.subscriptions.on_confirmed(instruments)
         taken = [one for one in new if one in confirmed]
         self.marks += [self._topics.of(one.exchange, one.code) for one in taken]

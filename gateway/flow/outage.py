@@ -62,6 +62,16 @@ class Outages:
             outage.payload, outage.seq = stream.payload, stream.seq
         self._enter(contract, outage)
 
+    def past(self, contract: Contract, since_ns: int, until_ns: int, reason: str) -> None:
+        """Nobody covered the contract from then to then, and that is known only now. Without ticks as evidence."""
+        for stretch in contract.group.hours.trading(since_ns, until_ns):
+            outage = Outage(since_ns, reason)
+            self._open(contract, outage, stretch)
+            outage.reached_ns = stretch.end_ns
+            assert outage.gap is not None  # noqa: S101 - it was opened just now
+            self.open -= 1
+            self._tell(CLOSED, self._ended(contract, outage, outage.gap, "covered"))
+
     def resume(self, contract: Contract, gap: Gap | None, since_ns: int, reason: str, now: int) -> None:
         """The gateway was down since ``since_ns``; ``gap`` is older and was open then."""
         if gap is None:

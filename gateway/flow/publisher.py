@@ -1,9 +1,9 @@
 """Stops 6 to 8 of a tick: payload, publish, and the proof that the bus has it.
 
 Nothing counts as *out* before the bus has answered that it took it (a PING after the ticks, its PONG back). Until then
-ticks are held here. When the connection breaks, everything unsettled is posted again after the reconnect, in order:
-delivery is at least once, and ``seq`` lets consumers drop what they have. While the bus is away ticks wait, up to a
-stated bound; then the oldest drop and are counted.
+ticks are held here. When the connection breaks, everything unsettled is posted again after the reconnect and a short
+wait for the consumers, in order: delivery is at least once, and ``seq`` lets consumers drop what they have. While the
+bus is away ticks wait, up to a stated bound; then the oldest drop and are counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -27,6 +27,11 @@ Arrival = tuple[Topic, int, int, int, int, bytes]
 
 _SETTLE_EVERY_S = 0.02
 """At most so many PINGs a second; a tick waits that long to count as out, not to be published."""
+_REJOIN_S = 0.3
+_REJOIN_PER_S_AWAY = 1.3
+_REJOIN_MOST_S = 2.8
+"""After the bus was away, so long is waited for the consumers, who lost it too: ``gateway.client`` tries again after at
+most 1.25 times what it has waited already, 2.5 s at most."""
 _REPOST_YIELD = 64
 """Batches posted in a row when a backlog is worked off; then the loop gets its turn."""
 
@@ -39,8 +44,21 @@ class _Batch(NamedTuple):
 class Publisher:
     """Publishes what the flow lets through. All methods on the loop; :meth:`run` is owned by the gateway."""
 
-    def __init__(self, bus: Bus, codec: Codec, *, form: str, held: int, batch: int) -> None:
-        """``form``: ``tick``, ``batch`` or ``both``. ``held``: ticks kept at most while the bus does not take them."""
+    def __init__(
+        self,
+        bus: Bus,
+        codec: Codec,
+        *,
+        form: str,
+        held: int,
+        batch: int,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        """``form``: ``tick``, ``batch`` or ``both``. ``held``: ticks kept at most while the bus does not take them.
+
+        ``sleep`` waits for the consumers after a break; it is for tests.
+        """
+        self._sleep = sleep
         self._bus = bus
         self._codec = codec
         self._singles = form in ("tick", "both")
@@ -54,6 +72,8 @@ class Publisher:
         self._waiting_ticks = 0
         self._connection = 0
         """On which everything in ``_posted`` was posted."""
+        self._rejoined: int | None = None
+        """The connection on which consumers are taken to be there; None before the first."""
         self._work = asyncio.Event()
         self._closing = False
         self.taken = 0
@@ -100,9 +120,16 @@ class Publisher:
         yield from self._fitting(payloads[half:])
 
     def _queue(self, batch: _Batch) -> None:
-        if self._waiting or not self._bus.connected or self._posted_ticks >= self._window or not self._post(batch):
+        if self._waiting or not self._open or self._posted_ticks >= self._window or not self._post(batch):
             self._wait(batch)
         self._work.set()
+
+    @property
+    def _open(self) -> bool:
+        """Whether what is posted now reaches those who listen."""
+        if self._rejoined is None:
+            self._rejoined = self._bus.connection
+        return self._bus.connected and self._bus.connection == self._rejoined
 
     def _wait(self, batch: _Batch) -> None:
         self._waiting.append(batch)
@@ -148,10 +175,23 @@ class Publisher:
                 self._take_back(str(error))
             else:
                 self._confirmed(count)
-        if not self._bus.connected:
+        if not self._open:
             self._take_back("the bus is away")
-            await self._bus.wait_connected()
+            await self._rejoin()
         await self._post_waiting()
+
+    async def _rejoin(self) -> None:
+        """Return when the bus is back and its consumers had time to be: core NATS stores nothing for those who are not.
+
+        A connection that is replaced meanwhile is waited for anew.
+        """
+        loop = asyncio.get_running_loop()
+        while not self._open:
+            since = loop.time()
+            await self._bus.wait_connected()
+            connection, away_s = self._bus.connection, loop.time() - since
+            await self._sleep(min(away_s * _REJOIN_PER_S_AWAY + _REJOIN_S, _REJOIN_MOST_S))
+            self._rejoined = connection
 
     def _confirmed(self, count: int) -> None:
         """The bus answered after the first ``count`` batches."""

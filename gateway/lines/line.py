@@ -98,6 +98,8 @@ class Line:
         self._calls: deque[asyncio.Future[str]] = deque()
         self._ended = asyncio.Event()
         self._end_reason = ""
+        self._failed_at = clock.monotonic()
+        """Pauses count from here."""
         self._closing = False
         self._parked = parked
         self._on_purpose = ""
@@ -156,7 +158,7 @@ class Line:
             if self._parked:
                 self._set(LineState.IDLE, "parked")
                 await self._ordered.wait()
-            elif not await self._ordered_within(self._restarts.wait_s(self._clock.monotonic())):
+            elif not await self._ordered_within(self._pause_s()):
                 await self._incarnation()
         self._set(LineState.STOPPED, "closed")
 
@@ -187,6 +189,10 @@ class Line:
         self._ordered.set()
         self._ended.set()
 
+    def _pause_s(self) -> float:
+        """What is left of the pause: a line that was out of service since it failed has waited long enough."""
+        return self._restarts.wait_s(self._failed_at) - (self._clock.monotonic() - self._failed_at)
+
     async def _ordered_within(self, seconds: float) -> bool:
         """Whether an order came before the time was over."""
         if seconds > 0:
@@ -208,7 +214,11 @@ class Line:
         self._vigil = Vigil(self._timers, now)
         self._restarts.started(now)
         self._set(LineState.CONNECTING, "starting")
-        host = self._host = self._make_host(self)
+        try:
+            host = self._host = self._make_host(self)
+        except OSError as error:
+            self._failed(f"cannot start the process: {error}")
+            return
         delivered_before = self.counts.delivered
         try:
             await host.start()
@@ -216,26 +226,40 @@ class Line:
         except OSError as error:
             self._end_reason = f"cannot start the process: {error}"
         finally:
-            await host.stop(self._timers.stop_s if self._on_purpose else 0.5)
+            # an order that comes while a dead one is cleared away does not make its death a wish
+            on_purpose = not self._end_reason and bool(self._on_purpose)
+            if not on_purpose:
+                self._say_lost()  # clearing away may take a moment; who depends on the line need not wait for it
+            await host.stop(self._timers.stop_s if on_purpose else 0.5)
             self._host = None
             while self._calls:
                 self._answer_call("the line ended meanwhile")
-            reason = "line_stopped" if self._on_purpose else "line_died"
+            reason = "line_stopped" if on_purpose else "line_died"
             self.counts.close(host.cells, self.counts.delivered - delivered_before, reason=reason)
             host.cells.close()
-        if self._on_purpose:
+        if on_purpose:
             if not self._closing:
                 # not LOST: nobody failed
                 self._set(LineState.IDLE, self._on_purpose)
             return
-        self._restarts.ended(self._clock.monotonic())
+        self._failed(self._end_reason)
+
+    def _failed(self, reason: str) -> None:
+        self._end_reason = reason
+        self._failed_at = self._clock.monotonic()
+        self._restarts.ended(self._failed_at)
         self.counts.restarts += 1
-        self._set(LineState.REFUSED if self.state is LineState.REFUSED else LineState.LOST, self._end_reason)
+        self._say_lost()
         _log.warning("line %s ended: %s", self.id, self._end_reason)
+
+    def _say_lost(self) -> None:
+        self._set(LineState.REFUSED if self.state is LineState.REFUSED else LineState.LOST, self._end_reason)
 
     async def _watch(self, host: Host) -> None:
         """Timers and heartbeats, until the incarnation ends or must end."""
         step = min(self._timers.hung_after_s / 4, 0.2)
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
         while not self._ended.is_set():
             try:
                 async with asyncio.timeout(step):
@@ -245,6 +269,10 @@ class Line:
             else:
                 return
             now = self._clock.monotonic()
+            late, looked = loop.time() - looked - step, loop.time()
+            if late > step:
+                # this loop stood still, maybe with the whole machine: what came meanwhile is not read yet
+                self._vigil.excuse(late, now)
             verdict = self._overdue(now)
             if verdict:
                 self._end_reason = verdict

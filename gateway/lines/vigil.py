@@ -55,6 +55,12 @@ class Vigil:
         """Something came from the line."""
         self._heard = now
 
+    def excuse(self, seconds: float, now: float) -> None:
+        """Nobody listened for so long: that much silence is not the line's, nor is the time for what is due."""
+        self._heard = min(now, self._heard + seconds)
+        if self._deadline is not None:
+            self._deadline += seconds
+
     def wait_for(self, what: str, now: float) -> None:
         """From now on this is due. Being told so again does not move the deadline."""
         if self._deadline is None or what != self._what:

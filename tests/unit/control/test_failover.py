@@ -459,3 +459,140 @@ async def test_contracts_without_room_are_told_as_an_event():
         await play.clock.advance(1)
         (event,) = [one for one in play.events if isinstance(one, Unplaced)]
         assert (event.count, event.instruments) == (1, (str(RB),))
+
+
+# -- the start -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("router", [HOT, AllHot()])
+async def test_at_the_start_a_backup_that_comes_up_first_does_not_replace_the_first_line(router):
+    async with stage(router) as play:
+        play.feed.lines["a"].login_s = 4
+        await play.until_tick("b")
+        assert play.feed.lines["a"].state is LineState.CONNECTING
+        await play.clock.advance(10)
+        assert play.failover.plan.prefer == "a"
+        assert play.switches() == []
+
+
+@pytest.mark.parametrize("router", [HOT, AllHot()])
+async def test_at_the_start_the_backup_replaces_a_first_line_that_failed_to_come_up(router):
+    async with stage(router) as play:
+        play.feed.lines["a"].refuses = True
+        await play.until_tick("b")
+        await play.clock.advance(4)
+        assert play.switches() == [], "its timer has not given up"
+        await play.clock.advance(3)
+        (switch,) = play.switches()
+        assert (switch.source, switch.target, switch.trigger, switch.ok) == ("a", "b", "timer", True)
+
+
+async def test_a_failover_that_is_required_does_not_leave_a_line_for_one_that_cannot_carry():
+    async with stage(HOT) as play:
+        play.feed.lines["b"].refuses = True
+        await play.until_tick("a")
+        await play.clock.advance(6)
+        play.failover.require("latency")
+        await play.clock.advance(30)
+        assert [switch.ok for switch in play.switches()].count(True) == 0
+        assert play.failover.plan.prefer == "a"
+
+
+# -- what it is told -----------------------------------------------------------------------------------------------
+
+
+async def test_a_requirement_that_is_withdrawn_before_anything_was_done_is_forgotten():
+    async with stage(HOT) as play:
+        await play.until_tick("b")
+        play.failover.require("feed_failover_required is 1")
+        assert play.failover.required == "feed_failover_required is 1"
+        play.failover.withdraw()
+        assert play.failover.required == ""
+        await play.clock.advance(60)
+        assert play.switches() == []
+
+
+async def test_a_requirement_without_words_says_who_asked_and_is_fulfilled_by_a_switch():
+    async with stage(HOT) as play:
+        await play.until_tick("b")
+        play.failover.require("")
+        await play.clock.advance(3)
+        assert [switch.reason for switch in play.switches()] == ["feed_failover_required"]
+        assert play.failover.required == ""
+
+
+@pytest.mark.parametrize("news", ["lost", "silent", "required"])
+async def test_news_is_acted_on_at_once_not_at_the_next_look(news):
+    async with stage(HOT, rules=FailoverRules(look_s=3600)) as play:
+        play.failover.line_changed("a", LineState.CONNECTING, "")
+        await play.clock.advance(1)
+        assert play.feed.lines["b"].state is LineState.STREAMING
+        if news == "lost":
+            await play.feed.kill("a")
+        elif news == "silent":
+            play.failover.line_silent("a")
+        else:
+            play.failover.require("a test")
+        await play.clock.advance(2)
+        assert [(switch.target, switch.ok) for switch in play.switches()] == [("b", True)]
+
+
+async def test_changed_wishes_are_given_out_at_once_when_they_need_no_switch():
+    async with stage(AllHot(), rules=FailoverRules(look_s=3600)) as play:
+        await play.until_tick("b")
+        applied = len(play.feed.applied)
+        await play.failover.wishes_changed()
+        assert len(play.feed.applied) == applied + 1
+        assert play.feed.applied[-1] == play.failover.plan
+
+
+async def test_changed_wishes_wait_while_a_switch_runs():
+    async with stage(COLD) as play:
+        await play.until_tick("a")
+        play.feed.lines["b"].refuses = True
+        command = asyncio.create_task(play.failover.failover("drill"))
+        await play.clock.advance(1)
+        applied = list(play.feed.applied)
+        await play.failover.wishes_changed()
+        assert play.feed.applied == applied
+        await play.clock.advance(11)
+        assert not (await command).ok
+
+
+async def test_changed_wishes_that_need_a_switch_are_left_to_the_next_look():
+    class Fickle(AllHot):
+        first = "a"
+
+        def plan(self, view):
+            import dataclasses
+
+            return dataclasses.replace(super().plan(view), prefer=self.first)
+
+    router = Fickle()
+    async with stage(router) as play:
+        await play.until_tick("b")
+        router.first, applied = "b", len(play.feed.applied)
+        await play.failover.wishes_changed()
+        assert len(play.feed.applied) == applied
+        assert play.failover.plan.prefer == "a"
+        await play.clock.advance(3)
+        assert [(switch.target, switch.trigger) for switch in play.switches()] == [("b", "router")]
+
+
+async def test_a_target_that_is_lost_while_the_old_line_still_delivers_does_not_cost_the_old_line():
+    async with stage(COLD) as play:
+        await play.until_tick("a")
+        real = play.feed.confirmed
+        play.feed.confirmed = lambda line: min(real(line), 1) if line == "b" else real(line)
+        command = asyncio.create_task(play.failover.failover("drill"))
+        await play.clock.advance(10)
+        assert play.feed.lines["b"].state is LineState.STREAMING
+        assert not command.done(), "b has not confirmed as much as a"
+        await play.feed.kill("b")
+        await play.clock.advance(0.5)
+        switch = await command
+        assert not switch.ok
+        assert "b was lost again" in switch.error
+        assert play.failover.plan.prefer == "a"
+        assert play.feed.lines["a"].state is LineState.STREAMING
+        assert play.feed.lines["b"].parked

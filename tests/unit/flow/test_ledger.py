@@ -366,3 +366,30 @@ def test_an_auction_belongs_to_the_session_that_it_opens():
         (f"{shanghai(one.start_ns):%H:%M}", one.phase) for one in hours.trading(at("29 10:00:00"), at("29 14:00:00"))
     ]
     assert spans == [("10:00", "open"), ("10:30", "open"), ("13:30", "open")]
+
+
+async def test_a_line_found_silent_afterwards_covered_nothing_while_the_other_one_was_away():
+    market = await covered("29 09:30:00", A, B)
+    await market.until("29 09:30:10")
+    market.ledger.line_lost(A, "killed")  # B has been silent since 09:30:09, and nobody has noticed yet
+    await market.until("29 09:30:13")
+    market.ledger.covered(A, [RB])
+    await market.until("29 09:30:15")
+    assert market.events == []
+    market.ledger.line_lost(B, "silent in session", since_ns=at("29 09:30:09"))
+    await market.passes(1)
+    assert market.told() == ["opened rb2510 09:30:10", "closed rb2510 09:30:10-09:30:13 lost None"]
+    gap = market.events[-1].gap
+    assert (gap.ending, gap.reason, gap.before, gap.after) == ("covered", f"{B}: silent in session", None, None)
+    assert market.ledger.open_gaps == 0
+
+
+async def test_a_line_found_silent_only_after_the_other_one_was_back_leaves_no_gap():
+    market = await covered("29 09:30:00", A, B)
+    market.ledger.line_lost(A, "killed")
+    await market.until("29 09:30:03")
+    market.ledger.covered(A, [RB])
+    await market.until("29 09:30:15")
+    market.ledger.line_lost(B, "silent in session", since_ns=at("29 09:30:05"))
+    await market.passes(1)
+    assert market.events == []

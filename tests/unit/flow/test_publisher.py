@@ -66,9 +66,15 @@ class ScriptedBus:
         return [CODEC.decode(payload).seq for _, payload in self.inbox]
 
 
+async def at_once(_seconds: float) -> None:
+    """Consumers are back as soon as we are."""
+    await asyncio.sleep(0)
+
+
 class Feeder:
     def __init__(self, bus: ScriptedBus, **options: object) -> None:
-        self.publisher = Publisher(bus, CODEC, **{"form": "tick", "held": 1000, "batch": 4} | options)  # type: ignore[arg-type]
+        given = {"form": "tick", "held": 1000, "batch": 4, "sleep": at_once} | options
+        self.publisher = Publisher(bus, CODEC, **given)  # type: ignore[arg-type]  # the options of one test
         self.topics = Topics(bus.head)
         self.origin = CODEC.origin(7, "x:primary", "16***9")
         self.sent = 0
@@ -145,6 +151,58 @@ async def test_what_a_broken_connection_left_unconfirmed_is_posted_again_in_orde
     assert bus.sequence() == [1, 2, 3, 4, 5, 6]
     assert feeder.publisher.reposted == 4
     assert feeder.balanced()
+
+
+async def test_after_a_break_nothing_is_posted_before_the_consumers_had_time_to_come_back() -> None:
+    asked: list[float] = []
+    go_on = asyncio.Event()
+
+    async def wait(seconds: float) -> None:
+        asked.append(seconds)
+        await go_on.wait()
+
+    bus = ScriptedBus()
+    feeder = Feeder(bus, sleep=wait)
+    async with running(feeder.publisher):
+        feeder.give(2)
+        await settled(feeder.publisher, 2)
+        bus.breaks()
+        feeder.give(2)
+        bus.comes_back()
+        async with asyncio.timeout(20):
+            while not asked:
+                await asyncio.sleep(0.005)
+        feeder.give(2)
+        await asyncio.sleep(0)
+        assert bus.sequence() == [1, 2]
+        go_on.set()
+        await settled(feeder.publisher, 6)
+    assert bus.sequence() == [1, 2, 3, 4, 5, 6]
+    assert len(asked) == 1
+    assert 0.3 <= asked[0] <= 2.8
+
+
+async def test_a_connection_that_is_replaced_while_consumers_are_waited_for_is_waited_for_anew() -> None:
+    waits = 0
+    bus = ScriptedBus()
+
+    async def wait(_seconds: float) -> None:
+        nonlocal waits
+        waits += 1
+        if waits == 1:
+            bus.breaks()
+            bus.comes_back()
+        await asyncio.sleep(0)
+
+    feeder = Feeder(bus, sleep=wait)
+    async with running(feeder.publisher):
+        feeder.give(1)
+        await settled(feeder.publisher, 1)
+        bus.breaks()
+        feeder.give(1)
+        bus.comes_back()
+        await settled(feeder.publisher, 2)
+    assert waits == 2
 
 
 async def test_while_the_bus_is_away_the_oldest_drop_beyond_the_bound_and_are_counted() -> None:

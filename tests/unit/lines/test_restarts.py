@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.lines.restarts import RestartPolicy
+from gateway.lines.vigil import A_LOGIN, LineTimers, Vigil
 
 
 def policy(**changes: float) -> RestartPolicy:
@@ -82,3 +83,17 @@ def test_the_wait_is_never_negative_and_never_beyond_a_minute_without_refusals(g
         restarts.started(now)
         restarts.ended(now)
         assert 0.0 <= restarts.wait_s(now) <= 60.0
+
+
+def test_silence_in_which_nobody_listened_is_not_the_lines() -> None:
+    vigil = Vigil(LineTimers(hung_after_s=0.8, kill_after_s=3.0, login_s=5.0), now=100.0)
+    vigil.wait_for(A_LOGIN, 100.0)
+    vigil.heard(100.0)
+    vigil.excuse(4.0, 104.1)
+    assert not vigil.is_silent(104.1)
+    assert vigil.verdict(104.1) == ""
+    assert vigil.is_silent(105.0), "from then on it counts again"
+    vigil.heard(108.9)
+    assert vigil.verdict(108.9) == "", "what was due is due so much later"
+    vigil.heard(109.0)
+    assert vigil.verdict(109.0) == "no login answer in time"

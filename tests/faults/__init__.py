@@ -1,0 +1,1 @@
+"""Real faults against a real gateway, as a table: ``make faults``. docs/faults.md explains the rows."""
