@@ -75,12 +75,13 @@ def parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="two lines of a synthetic or recorded market, nothing to configure")
     demo.add_argument("--seconds", type=_positive, help="end by itself after so many seconds")
-    demo.add_argument("--kill", type=_positive, metavar="SECONDS", help="then SIGKILL the active line's process")
+    told = "then SIGKILL the active line's process; 0 = never"
+    demo.add_argument("--kill", type=_not_negative, default=0.0, metavar="SECONDS", help=told)
     demo.add_argument("--json", action="store_true", help="no view; print the summary as one JSON line")
     demo.add_argument(
         "--rate", type=_not_negative, default=5000.0, help="ticks a second of the market; 0 = as fast as possible"
     )
-    demo.add_argument("--contracts", type=_count, default=300, help="contracts of the synthetic market")
+    demo.add_argument("--contracts", type=_count, default=2500, help="contracts of the synthetic market")
     demo.add_argument("--replay", type=Path, metavar="FILE", help="play recorded CTP ticks (.csv, .csv.gz) instead")
     demo.add_argument("--speed", type=_not_negative, default=1.0, help="with --replay: multiple of the recorded speed")
 
@@ -134,7 +135,7 @@ async def _dispatch(args: argparse.Namespace) -> int:
         from gateway.terminal.run import demo, demo_settings
 
         settings = demo_settings(rate=args.rate, contracts=args.contracts, replay=args.replay, speed=args.speed)
-        return await demo(settings, seconds=args.seconds, kill_after=args.kill, as_json=args.json)
+        return await demo(settings, seconds=args.seconds, kill_after=args.kill or None, as_json=args.json)
     if args.command == "plugins":
         from gateway.settings import load_settings
         from gateway.terminal.plugins import show_plugins

@@ -15,7 +15,7 @@ from gateway.flow.carrying import Carrying
 from gateway.flow.pipeline import FeedFlow
 from gateway.flow.topics import Topic, Topics
 from gateway.lines.line import Line
-from gateway.model import Instrument, LineId
+from gateway.model import Instrument, LineId, LineState
 from gateway.plan import LineFacts, Plan
 
 _STRETCH_S: Final = 30.0
@@ -57,7 +57,8 @@ class Steering:
         """
         more = dict.fromkeys(instruments)
         if more.keys() - self._wanted:
-            self._wanted |= more.keys()
+            # not |=, which makes a set of a frozenset and keys: others compare with the one that they were given
+            self._wanted = self._wanted.union(more)
         for name, line in self._lines.items():
             carried = self._plan.carries(name, more.keys())
             self.feed.subscriptions[line.id].want([one for one in more if one in carried])
@@ -78,7 +79,8 @@ class Steering:
         return [
             LineFacts(
                 name=name,
-                state=line.state,
+                # one that is on its way out still ticks; a switch to it must wait for its next login
+                state=LineState.IDLE if line.leaving and line.state.is_up else line.state,
                 restarts=line.counts.restarts,
                 capacity=self._capacity,
                 first_share=shares.get(line.id, 0.0),

@@ -130,7 +130,9 @@ class Subscriptions(SubscriptionBook):
         try:
             await self._port.unsubscribe(instruments)
         except LineError as error:
-            log.warning("%s: unsubscribing %d contracts failed: %s", self.line, len(instruments), error)
+            # a line that was told to go has taken its subscriptions with it
+            level = logging.DEBUG if error.fields.get("leaving") else logging.WARNING
+            log.log(level, "%s: unsubscribing %d contracts failed: %s", self.line, len(instruments), error)
             self._off_tries += 1
             self._offs_from = self._clock.monotonic() + self._policy.back_off(self._off_tries)
             for instrument, was_confirmed in states.items():

@@ -134,13 +134,13 @@ class Line:
 
     async def _order(self, order: Subscribe | Unsubscribe) -> None:
         if self._host is None:
-            raise LineError(f"line {self.id} is not running", line=str(self.id))
+            raise LineError(f"line {self.id} is not running", line=str(self.id), leaving=self.leaving)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._calls.append(answer)
         self._host.send(order)
         reason = await answer
         if reason:
-            raise LineError(f"line {self.id}: {reason}", line=str(self.id))
+            raise LineError(f"line {self.id}: {reason}", line=str(self.id), leaving=self.leaving)
 
     def live_counts(self) -> LineCounts:
         """The counts as of now, the running process included."""
@@ -150,6 +150,11 @@ class Line:
     def parked(self) -> bool:
         """Kept out of service on purpose; it neither connects nor fails."""
         return self._parked
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it was ordered to end (and maybe to start again): it may still tick, and is not to be relied on."""
+        return bool(self._on_purpose)
 
     async def run(self) -> None:
         """Until :meth:`close`. Owned by the gateway's task group."""

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 _SECRETS = ("password", "auth_code", "token")
 _DEEPEST = 16
+_OTHERS_TABLE = "runbook"
+"""Gateway and runbook may share a file."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -153,7 +155,7 @@ def env_file(path: Path) -> Layer:
 
 
 def toml_file(path: Path) -> Layer:
-    """A TOML file with the names of the model."""
+    """A TOML file with the names of the model. Its table ``[runbook]`` belongs to the runbook and is passed over."""
     layer = Layer()
     text = _read(path, layer)
     if text is None:
@@ -167,6 +169,7 @@ def toml_file(path: Path) -> Layer:
     except RecursionError:
         layer.findings.append(f"{path}: not TOML: nested too deeply; flatten it")
     else:
+        content.pop(_OTHERS_TABLE, None)
         if any(len(loc) > _DEEPEST for loc, _ in _leaves(content, ())):
             layer.findings.append(f"{path}: tables are nested more than {_DEEPEST} deep; flatten them")
         else:

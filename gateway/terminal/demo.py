@@ -1,29 +1,36 @@
-"""What ``gateway demo`` shows: the live view while it runs, and the balance at the end."""
+"""The live view of ``gateway demo`` and ``gateway run``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-import msgspec
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from gateway.model import LineState, LineStatus
-
-Drops = Mapping[str, Mapping[str, int]]
-"""Stop → reason → ticks: ``{"arbitrate": {"copy": 120}}``."""
+from gateway.model import SHANGHAI, LineState, LineStatus
+from gateway.terminal.event_log import Entry
+from gateway.terminal.summary import Drops, count, ms, total
 
 _STATES = {
     LineState.STREAMING: "green",
     LineState.LOGGED_IN: "green",
     LineState.LOST: "bold red",
+    LineState.REFUSED: "bold red",
     LineState.STOPPED: "red",
 }
 _TOP = 8
+_EVENTS = 6
+_FIGURES_HEIGHT = 5
+_HEAD = 2
+"""Rows of a table before its first: the headers and a rule."""
+_ROOMY = 30
+"""From this height on a blank row stands before each table."""
+_NOTES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,46 +57,44 @@ class DemoFacts:
     ticks_out: int
     in_flight: int
     dropped: Drops
+    lost: int | None = None
+    missing: int | None = None
+    doubled: int | None = None
+    """These three as in :class:`gateway.terminal.summary.DemoSummary`, as of now."""
+    switches: int = 0
+    events: Sequence[Entry] = ()
+    """Oldest first."""
     title: str = "Feedgate"
 
 
-class DemoSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a demo; as JSON it has exactly these keys (``ticks_in`` is written ``in``)."""
+def view(facts: DemoFacts, height: int | None = None) -> RenderableType:
+    """The whole view in at most ``height`` rows (None: as many as it likes); 80 columns are enough.
 
-    ticks_in: int = msgspec.field(name="in")
-    out: int
-    dropped: dict[str, dict[str, int]]
-    lost: int | None
-    """Ticks that were published and did not reach the consumer; None when none was watching."""
-    rate: float
-    """Ticks a second, from first to last."""
-    p50_ms: float | None
-    p99_ms: float | None
-    lines: list[LineStatus]
-
-    @property
-    def balanced(self) -> bool:
-        """Whether every tick that came in went out or was dropped for a counted reason."""
-        return self.ticks_in == self.out + total(self.dropped)
-
-
-def total(dropped: Drops) -> int:
-    """All drops of all stops."""
-    return sum(sum(reasons.values()) for reasons in dropped.values())
-
-
-def view(facts: DemoFacts) -> RenderableType:
-    """The whole view; 80 columns are enough."""
-    below = Table.grid(expand=True, padding=(0, 1))
-    below.add_column(ratio=1)
-    below.add_column(ratio=1)
-    below.add_row(_top(facts.top), _drops(facts.dropped))
-    return Group(_figures(facts), lines_table(facts.lines), below)
+    With two lines 22 rows show everything; with less, the busiest contracts go first, then the older events.
+    """
+    rest = 1_000 if height is None else height
+    air: list[RenderableType] = [Text()] if rest >= _ROOMY else []
+    head = _HEAD + len(air)
+    lines = lines_table(facts.lines)
+    parts: list[RenderableType] = [_figures(facts), *air, lines]
+    rest -= _FIGURES_HEIGHT + len(air) + _rows(lines)
+    shown = min(_EVENTS, rest - head)
+    if shown > 0:
+        parts += [*air, _events(facts.events, shown)]
+        rest -= head + max(1, min(shown, len(facts.events)))
+    below = min(_TOP, rest - head)
+    if below > 0:
+        grid = Table.grid(expand=True, padding=(0, 1))
+        grid.add_column(ratio=1)
+        grid.add_column(ratio=1)
+        grid.add_row(_top(facts.top, below), _drops(facts.dropped, below))
+        parts += [*air, grid]
+    return Group(*parts)
 
 
 def lines_table(lines: Sequence[LineStatus]) -> Table:
-    """One row per line; below it, why a line is not up and how many subscriptions were refused."""
-    table = _table("lines")
+    """One row per line; below it, why a line is not up, what was restarted, how many subscriptions were refused."""
+    table = _table()
     for title in ("line", "account", "role", "state"):
         table.add_column(title, no_wrap=True)
     for title in ("ticks", "first", "subscribed"):
@@ -104,47 +109,28 @@ def lines_table(lines: Sequence[LineStatus]) -> Table:
             f"{line.ticks:,}",
             f"{line.published:,}",
             f"{line.confirmed:,}/{line.wanted:,}",
+            style="" if line.state.is_up else "red",
         )
-        if line.restarts:
-            notes.append(f"{line.line}: restarted {line.restarts} times")
+        about = []
         if line.reason and not line.state.is_up:
-            notes.append(f"{line.line}: {line.reason}")
+            about.append(line.reason)
+        if line.restarts:
+            about.append("restarted once" if line.restarts == 1 else f"restarted {line.restarts:,} times")
         if line.failed:
-            notes.append(f"{line.line}: {line.failed:,} subscriptions refused")
+            about.append(f"{line.failed:,} subscriptions refused")
+        if about:
+            notes.append(f"{line.line}: {'; '.join(about)}")
+    if len(notes) > _NOTES:
+        notes[_NOTES - 1 :] = [f"and {len(notes) - _NOTES + 1} more lines with something to tell"]
     if notes:
-        table.caption = Text("\n".join(notes), style="yellow")
+        table.caption = Text("\n".join(notes), style="yellow", no_wrap=True, overflow="ellipsis")
         table.caption_justify = "left"
     return table
 
 
-def summary_text(summary: DemoSummary) -> str:
-    """The balance in a few lines of plain text."""
-    dropped = total(summary.dropped)
-    sign, verdict = ("=", "balanced") if summary.balanced else ("≠", "NOT BALANCED")
-    text = [
-        f"in {summary.ticks_in:,} {sign} out {summary.out:,} + dropped {dropped:,}   ({verdict})",
-        "no consumer of ours was watching"
-        if summary.lost is None
-        else f"lost on the way to the consumer: {summary.lost:,}",
-        f"rate {summary.rate:,.0f} ticks/s   latency p50 {_ms(summary.p50_ms)}, p99 {_ms(summary.p99_ms)}",
-    ]
-    text += [
-        f"dropped at {stop}: {reason} {number:,}"
-        for stop, reasons in summary.dropped.items()
-        for reason, number in reasons.items()
-        if number
-    ]
-    text += [
-        f"line {line.line} ({line.role}): {line.state.value}, {line.ticks:,} ticks, "
-        f"first with {line.published:,}, {line.restarts} restarts"
-        for line in summary.lines
-    ]
-    return "\n".join(text)
-
-
-def summary_json(summary: DemoSummary) -> str:
-    """The summary as one JSON line without its line end."""
-    return msgspec.json.encode(summary).decode()
+def _rows(table: Table) -> int:
+    notes = str(table.caption).count("\n") + 1 if table.caption else 0
+    return _HEAD + table.row_count + notes
 
 
 def _figures(facts: DemoFacts) -> Panel:
@@ -152,18 +138,23 @@ def _figures(facts: DemoFacts) -> Panel:
     for _ in range(4):
         grid.add_column(justify="left", no_wrap=True)
     minutes, seconds = divmod(int(facts.elapsed), 60)
-    dropped = total(facts.dropped)
     grid.add_row(
         _figure("rate in", f"{facts.rate_in:,.0f}/s"),
         _figure("rate out", f"{facts.rate_out:,.0f}/s"),
-        _figure("p50", _ms(facts.p50_ms)),
-        _figure("p99", _ms(facts.p99_ms)),
+        _figure("p50", ms(facts.p50_ms)),
+        _figure("p99", ms(facts.p99_ms)),
     )
     grid.add_row(
         _figure("in", f"{facts.ticks_in:,}"),
         _figure("out", f"{facts.ticks_out:,}"),
-        _figure("dropped", f"{dropped:,}"),
+        _figure("dropped", f"{total(facts.dropped):,}"),
         _figure("in flight", f"{facts.in_flight:,}"),
+    )
+    grid.add_row(
+        _fault("missing", facts.missing),
+        _fault("doubled", facts.doubled),
+        _fault("lost", facts.lost),
+        _figure("switches", f"{facts.switches:,}"),
     )
     return Panel(
         grid,
@@ -173,46 +164,52 @@ def _figures(facts: DemoFacts) -> Panel:
     )
 
 
-def _table(title: str) -> Table:
+def _table() -> Table:
     return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        expand=True,
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
+        expand=True, box=box.SIMPLE, show_edge=False, pad_edge=False, header_style="bold cyan", border_style="dim"
     )
 
 
-def _figure(name: str, value: str) -> Text:
-    return Text.assemble((f"{name} ", "dim"), (value, "bold"))
+def _figure(name: str, value: str, style: str = "bold") -> Text:
+    return Text.assemble((f"{name} ", "dim"), (value, style))
 
 
-def _top(contracts: Sequence[TopContract]) -> Table:
-    table = _table("busiest contracts")
-    table.add_column("instrument", no_wrap=True)
+def _fault(name: str, number: int | None) -> Text:
+    return _figure(name, count(number), "bold" if number is None else "bold red" if number else "bold green")
+
+
+def _events(entries: Sequence[Entry], rows: int) -> Table:
+    table = _table()
+    table.add_column("time", no_wrap=True)
+    table.add_column("event", no_wrap=True, overflow="ellipsis", ratio=1)
+    for entry in list(entries)[-rows:]:
+        at = datetime.fromtimestamp(entry.at_ns / 1e9, SHANGHAI)
+        table.add_row(Text(f"{at:%H:%M:%S}", style="dim"), Text(entry.text, style=entry.style))
+    if not entries:
+        table.add_row("", Text("nothing happened so far", style="dim"))
+    return table
+
+
+def _top(contracts: Sequence[TopContract], rows: int) -> Table:
+    table = _table()
+    table.add_column("busiest contracts", no_wrap=True)
     table.add_column("ticks", justify="right", no_wrap=True)
     table.add_column("last", justify="right", no_wrap=True)
-    for contract in contracts[:_TOP]:
+    for contract in contracts[:rows]:
         last = "-" if contract.last is None else f"{contract.last:.10g}"
         table.add_row(Text(contract.instrument), f"{contract.ticks:,}", last)
     return table
 
 
-def _drops(dropped: Drops) -> Table:
-    table = _table("dropped, and why")
-    table.add_column("stop", no_wrap=True)
-    table.add_column("reason")
+def _drops(dropped: Drops, rows: int) -> Table:
+    table = _table()
+    table.add_column("dropped at", no_wrap=True)
+    table.add_column("because", no_wrap=True)
     table.add_column("ticks", justify="right", no_wrap=True)
-    for stop, reasons in dropped.items():
-        for reason, number in reasons.items():
-            if number:
-                table.add_row(stop, reason, f"{number:,}")
+    found = [(stop, reason, number) for stop, reasons in dropped.items() for reason, number in reasons.items()]
+    for stop, reason, number in sorted(found, key=lambda row: -row[2])[:rows]:
+        if number:
+            table.add_row(stop, reason, f"{number:,}")
     if not table.row_count:
         table.add_row(Text("nothing", style="green"), "", "0")
     return table
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} ms"

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.live import Live
-from rich.logging import RichHandler
 
 from gateway import heap
 from gateway.app import Gateway
-from gateway.bus.nats import NatsBus
-from gateway.bus.opening import nats_options
-from gateway.client import Client, TickStream
 from gateway.clock import Clock, SystemClock
 from gateway.codec import decode_any
 from gateway.errors import FeedgateError, SettingsError
-from gateway.latency import LatencyHistogram
 from gateway.settings import AccountSettings, BusSettings, FeedSettings, MetricsSettings, Settings, load_settings
-from gateway.terminal.demo import DemoFacts, DemoSummary, TopContract, summary_json, summary_text, view
+from gateway.terminal.consumer import Consumer, consuming
+from gateway.terminal.demo import DemoFacts, TopContract, view
+from gateway.terminal.foreground import ending, screen, stop_on_signals, unless_stopped
+from gateway.terminal.market_check import SETTLE_NS, MarketCheck
+from gateway.terminal.summary import DemoSummary, summary_json, summary_text
 
 _REDRAW_S = 0.5
 _TOP = 8
+_GREETING = 2
+"""Rows of the screen that the view leaves to what stands above it."""
 _DEMO_PAUSE_S = 0.1
 """Recordings begin with hours of calm; a demo does not wait for them."""
+_CARRIED_S = 1.0
 _INTERRUPTED = 130
 
 
@@ -56,18 +56,22 @@ def demo_settings(*, rate: float, contracts: int, replay: Path | None, speed: fl
 
 
 async def demo(settings: Settings, *, seconds: float | None, kill_after: float | None, as_json: bool) -> int:
-    """Run until Ctrl-C or for so many seconds; then print the summary. Returns 0 when its books balance.
+    """Run until Ctrl-C or for so many seconds; then print the summary.
 
-    ``kill_after``: so many seconds after the start the active line's process gets a SIGKILL, to show what then happens.
+    ``kill_after``: so many seconds after the start, but not before all lines carry all for a second, the active line's
+    process gets a SIGKILL, to show what then happens.
+    Returns 0 when the books balance and nothing of the synthetic market is missing or doubled, 2 otherwise.
     """
-    watched = sys.stdout.isatty() and not as_json
+    (feed,) = settings.feeds.values()
+    check = await asyncio.to_thread(MarketCheck.of, feed.options) if feed.kind == "sim" else None
     play = _Screenplay(
         title="Feedgate demo",
         seconds=seconds,
         kill_after=kill_after,
-        watched=watched,
+        watched=sys.stdout.isatty() and not as_json,
         consumed=True,
         as_json=as_json,
+        check=check,
     )
     return await _watch(settings, play)
 
@@ -85,50 +89,6 @@ async def run(config: Path | None, env_files: Sequence[Path], *, view: bool | No
     return await _watch(settings, play)
 
 
-@dataclass(slots=True)
-class _Consumer:
-    """What a consumer of the stream sees: latency to the decoded tick, and loss."""
-
-    stream: TickStream
-    clock: Clock
-    latency: LatencyHistogram = field(default_factory=LatencyHistogram)
-    ticks: int = 0
-
-    async def run(self) -> None:
-        async for chunk in self.stream.chunks():
-            now = self.clock.wall_ns()
-            self.ticks += len(chunk)
-            for tick in chunk:
-                self.latency.add(now - tick.recv_ns)
-
-
-@asynccontextmanager
-async def _consuming(gw: Gateway, settings: Settings, clock: Clock) -> AsyncIterator[_Consumer]:
-    """A consumer over the same bus as everybody else's, on a connection of its own."""
-    async with _client(gw, settings) as client, client.ticks("*", snapshot=False) as stream:
-        consumer = _Consumer(stream, clock)
-        task = asyncio.create_task(consumer.run(), name="consumer")
-        try:
-            yield consumer
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-@asynccontextmanager
-async def _client(gw: Gateway, settings: Settings) -> AsyncIterator[Client]:
-    if gw.url is None:
-        yield Client(gw.bus, name=settings.name)
-        return
-    bus = NatsBus(nats_options(settings.bus, tuple(settings.bus.urls) or (gw.url,), settings.name))
-    await bus.start()
-    try:
-        yield Client(bus, name=settings.name)
-    finally:
-        await bus.aclose()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Screenplay:
     """What a command shows."""
@@ -136,124 +96,110 @@ class _Screenplay:
     title: str
     seconds: float | None
     kill_after: float | None = None
-    """Seconds after which the active line's process is killed."""
+    """Seconds after which the active line's process is killed, or later: a second after all lines subscribed."""
     watched: bool
     """Draw the live view."""
     consumed: bool
     """Read the stream back as a consumer does. It costs the core's process as much as publishing."""
     as_json: bool
+    check: MarketCheck | None = None
 
 
 async def _watch(settings: Settings, play: _Screenplay) -> int:
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     clock = SystemClock()
     console = Console()
     async with AsyncExitStack() as stack:
         gw = Gateway(settings)
-        if not await _unless_stopped(stop, stack.enter_async_context(gw)):
+        if not await unless_stopped(stop, stack.enter_async_context(gw)):
             return _INTERRUPTED
-        consumer = await stack.enter_async_context(_consuming(gw, settings, clock)) if play.consumed else None
+        consumer = None
+        if play.consumed:
+            consumer = await stack.enter_async_context(consuming(gw, settings, clock, play.check))
         heap.settle()
         begun = clock.monotonic()
         if not play.as_json:
             _greet(console, gw, play.title)
         if play.kill_after is not None:
-            killer = asyncio.get_running_loop().call_later(play.kill_after, _kill_active, gw, console, play.as_json)
+            shown = None if play.watched or play.as_json else console
+            killer = asyncio.create_task(_kill_active(gw, play.kill_after, consumer, clock, shown), name="killer")
             stack.callback(killer.cancel)
-        ending = asyncio.ensure_future(_ending(gw, stop, play.seconds))
-        with _screen(console, on=play.watched) as live:
-            while not ending.done():
+        end = asyncio.ensure_future(ending(gw, stop, play.seconds))
+        with screen(console, on=play.watched) as live:
+            while not end.done():
                 if live is not None:
-                    live.update(view(_facts(gw, consumer, clock.monotonic() - begun, play.title)), refresh=True)
-                await asyncio.wait({ending}, timeout=_REDRAW_S if live is not None else None)
+                    facts = _facts(gw, consumer, clock.monotonic() - begun, play.title)
+                    live.update(view(facts, console.height - _GREETING), refresh=True)
+                await asyncio.wait({end}, timeout=_REDRAW_S if live is not None else None)
         elapsed = clock.monotonic() - begun
-        rate = gw.balance().published / elapsed if elapsed else 0.0
-        running = gw.lines()
-        await gw.stop_lines()
-        if consumer is not None:
-            await _catch_up(gw, consumer)
-        # what each line was doing, with what it had delivered in the end
-        lines = [
-            msgspec.structs.replace(before, ticks=after.ticks, published=after.published)
-            for before, after in zip(running, gw.lines(), strict=True)
-        ]
-        latency = _latency(gw, consumer)
-    await ending
-    balance = gw.balance()
-    summary = DemoSummary(
-        ticks_in=balance.received,
-        out=balance.published,
-        dropped={stop_: dict(reasons) for stop_, reasons in balance.dropped.items()},
-        lost=consumer.stream.lost if consumer is not None else None,
-        rate=round(rate, 1),
-        p50_ms=latency[0],
-        p99_ms=latency[1],
-        lines=lines,
-    )
+        due_ns = clock.wall_ns() - SETTLE_NS
+        summary = await _sum_up(gw, consumer, elapsed, due_ns)
+    await end
     if play.as_json:
         sys.stdout.write(summary_json(summary) + "\n")
     else:
         console.print(summary_text(summary), highlight=False, markup=False, soft_wrap=True)
-    return 0 if summary.balanced else FeedgateError.exit_code
+    return 0 if summary.whole else FeedgateError.exit_code
+
+
+async def _sum_up(gw: Gateway, consumer: Consumer | None, elapsed: float, due_ns: int) -> DemoSummary:
+    """Stop the lines, let the consumer read the rest, and count. ``due_ns``: what was due before should be here."""
+    rate = gw.balance().published / elapsed if elapsed else 0.0
+    running = gw.lines()
+    if consumer is not None:
+        await consumer.events.aclose()  # that lines stop now is no news
+    await gw.stop_lines()
+    if consumer is not None:
+        await consumer.catch_up(gw)
+    # what each line was doing, with what it had delivered in the end
+    lines = [
+        msgspec.structs.replace(before, ticks=after.ticks, published=after.published)
+        for before, after in zip(running, gw.lines(), strict=True)
+    ]
+    p50_ms, p99_ms = _latency(gw, consumer)
+    balance = gw.balance()
+    return DemoSummary(
+        ticks_in=balance.received,
+        out=balance.published,
+        dropped={stop_: dict(reasons) for stop_, reasons in balance.dropped.items()},
+        lost=consumer.stream.lost if consumer is not None else None,
+        missing=consumer.missing(due_ns) if consumer is not None else None,
+        doubled=consumer.doubled if consumer is not None else None,
+        rate=round(rate, 1),
+        p50_ms=p50_ms,
+        p99_ms=p99_ms,
+        switches=list(consumer.log.switches) if consumer is not None else None,
+        lines=lines,
+    )
 
 
 def _greet(console: Console, gw: Gateway, title: str) -> None:
-    metrics = f"   metrics http://127.0.0.1:{gw.metrics_port}/metrics" if gw.metrics_port else ""
-    console.print(f"{title}: bus {gw.url or 'in memory'}{metrics}", highlight=False, soft_wrap=True)
+    metrics = f"   http://127.0.0.1:{gw.metrics_port}/metrics" if gw.metrics_port else ""
+    console.print(f"{title}: {gw.url or 'bus in memory'}{metrics}", highlight=False, soft_wrap=True)
     if gw.url is not None:
-        watch = f"watch it from another terminal: gateway tail 'SHFE.*' --url {gw.url}"
-        console.print(watch, highlight=False, soft_wrap=True)
+        console.print(f"in another terminal: gateway tail 'SHFE.*' --url {gw.url}", highlight=False, soft_wrap=True)
 
 
-def _kill_active(gw: Gateway, console: Console, silent: bool) -> None:
+async def _kill_active(
+    gw: Gateway, after_s: float, consumer: Consumer | None, clock: Clock, console: Console | None
+) -> None:
+    """Once, and not before every line has carried all for a second: a backup that just begins cannot take over all."""
+    begun = clock.monotonic()
+    await gw.settled()
+    await asyncio.sleep(max(after_s - (clock.monotonic() - begun), _CARRIED_S))
     for line in gw.lines():
         pid = gw.line_pid(line.line)
-        if line.role == "active" and pid is not None:
-            os.kill(pid, signal.SIGKILL)
-            if not silent:
-                console.print(f"SIGKILL to {line.line} (process {pid})", style="bold red", highlight=False)
+        if line.role != "active" or pid is None:
+            continue
+        os.kill(pid, signal.SIGKILL)
+        told = f"SIGKILL to {line.line} (process {pid})"
+        if consumer is not None:
+            consumer.log.note(clock.wall_ns(), told, "bold red")
+        if console is not None:
+            console.print(told, style="bold red", highlight=False)
 
 
-async def _unless_stopped(stop: asyncio.Event, work: Awaitable[object]) -> bool:
-    """Whether ``work`` got done before somebody asked to stop; otherwise it is cancelled."""
-    task = asyncio.ensure_future(work)
-    stopped = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if task.done():
-        await task
-        return True
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-    return False
-
-
-async def _ending(gw: Gateway, stop: asyncio.Event, seconds: float | None) -> None:
-    """Return at a signal or when the time is up; raise when the gateway breaks."""
-    waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(gw.wait())]
-    try:
-        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for one in done:
-            one.result()
-    finally:
-        for one in waits:
-            one.cancel()
-        await asyncio.wait(waits)
-
-
-async def _catch_up(gw: Gateway, consumer: _Consumer) -> None:
-    """Let the consumer read what is still on its way, so that its loss is a loss and not a haste."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(2.0):
-            while consumer.ticks + consumer.stream.lost < gw.balance().published:
-                before = consumer.ticks
-                await asyncio.sleep(0.05)
-                if consumer.ticks == before:
-                    return
-
-
-def _latency(gw: Gateway, consumer: _Consumer | None) -> tuple[float | None, float | None]:
+def _latency(gw: Gateway, consumer: Consumer | None) -> tuple[float | None, float | None]:
     """p50 and p99 in milliseconds: to the decoded tick when somebody consumes, to the post otherwise."""
     histogram = consumer.latency if consumer is not None else gw.view.latency
     if not histogram.count:
@@ -261,7 +207,7 @@ def _latency(gw: Gateway, consumer: _Consumer | None) -> tuple[float | None, flo
     return histogram.percentile(50) / 1e6, histogram.percentile(99) / 1e6
 
 
-def _facts(gw: Gateway, consumer: _Consumer | None, elapsed: float, title: str) -> DemoFacts:
+def _facts(gw: Gateway, consumer: Consumer | None, elapsed: float, title: str) -> DemoFacts:
     balance = gw.balance()
     lines = gw.lines()
     p50_ms, p99_ms = _latency(gw, consumer)
@@ -280,33 +226,13 @@ def _facts(gw: Gateway, consumer: _Consumer | None, elapsed: float, title: str) 
         ticks_out=balance.published,
         in_flight=balance.in_flight,
         dropped=balance.dropped,
+        lost=consumer.stream.lost if consumer is not None else None,
+        missing=consumer.missing() if consumer is not None else None,
+        doubled=consumer.doubled if consumer is not None else None,
+        switches=len(consumer.log.switches) if consumer is not None else 0,
+        events=tuple(consumer.log.entries) if consumer is not None else (),
     )
 
 
 def _last(payload: bytes) -> float | None:
     return decode_any(payload).last
-
-
-def _stop_on_signals() -> asyncio.Event:
-    """A command owns its loop, so it may have signal handlers; the library has none."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
-@contextmanager
-def _screen(console: Console, *, on: bool) -> Iterator[Live | None]:
-    """The live view; log lines appear above it instead of through it."""
-    if not on:
-        yield None
-        return
-    root = logging.getLogger()
-    before = root.handlers[:]
-    root.handlers[:] = [RichHandler(console=console, show_path=False)]
-    try:
-        with Live(console=console, auto_refresh=False) as live:
-            yield live
-    finally:
-        root.handlers[:] = before

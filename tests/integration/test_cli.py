@@ -44,30 +44,45 @@ async def test_the_demo_ends_by_itself_with_a_summary_whose_books_balance() -> N
     assert code == 0
     (line,) = out.splitlines()
     summary = json.loads(line)
-    assert set(summary) == {"in", "out", "dropped", "lost", "rate", "p50_ms", "p99_ms", "lines"}
+    assert set(summary) == {
+        "in", "out", "dropped", "lost", "missing", "doubled", "rate", "p50_ms", "p99_ms", "switches", "lines",
+    }  # fmt: skip
     assert summary["in"] == summary["out"] + sum(sum(reasons.values()) for reasons in summary["dropped"].values())
     assert summary["out"] > 0
-    assert summary["lost"] == 0
+    assert (summary["lost"], summary["missing"], summary["doubled"]) == (0, 0, 0)
+    assert summary["switches"] == []
     assert [line["role"] for line in summary["lines"]] == ["active", "hot"]
 
 
-async def test_the_demo_kills_a_line_and_all_that_the_other_one_delivered_is_out() -> None:
-    args = ("demo", "--seconds", "5", "--kill", "2", "--json", "--rate", "1000")
+async def test_the_demo_kills_a_line_and_the_market_comes_out_whole_and_once() -> None:
+    # Two snapshots a second of each contract, as CTP has them. Without a reorder window a line that comes back ahead of
+    # a lagging one costs a snapshot when the lag is longer than that pause; at a higher rate a busy machine gets there.
+    args = ("demo", "--seconds", "10", "--kill", "2", "--json", "--rate", "500")
     code, out, err = await gateway(*args)
-    assert code == 0, err
+    assert code == 0, out + err
     summary = json.loads(out)
-    assert summary["lost"] == 0
+    assert (summary["lost"], summary["missing"], summary["doubled"]) == (0, 0, 0)
+    (switch,) = summary["switches"]
+    assert (switch["from"], switch["to"], switch["trigger"]) == ("sim:primary", "sim:backup", "line_lost")
+    assert (switch["ok"], switch["error"]) == (True, "")
+    assert switch["latency_ms"] >= 0
     killed, other = summary["lines"]
     assert (killed["restarts"], other["restarts"]) == (1, 0)
     assert (killed["role"], other["role"]) == ("hot", "active")
-    # `lost` counts holes of seq behind the core, which a killed line cannot cause; this is what it must not cost:
-    assert summary["out"] >= other["ticks"] > 0
-    assert other["published"] > 0
+    assert min(killed["published"], other["published"]) > 0
     assert summary["in"] == summary["out"] + sum(sum(reasons.values()) for reasons in summary["dropped"].values())
 
 
+async def test_as_fast_as_possible_there_is_no_grid_to_judge_the_market_by() -> None:
+    code, out, err = await gateway("demo", "--seconds", "1", "--json", "--rate", "0", "--contracts", "5")
+    assert code == 0, out + err
+    summary = json.loads(out)
+    assert (summary["missing"], summary["doubled"]) == (None, None)
+    assert summary["out"] > 0
+
+
 async def test_ctrl_c_ends_the_demo_with_the_summary_in_words() -> None:
-    process = await start("demo")
+    process = await start("demo", "--kill", "0")
     assert process.stdout is not None
     seen = b""
     while b"gateway tail" not in seen:
@@ -76,6 +91,8 @@ async def test_ctrl_c_ends_the_demo_with_the_summary_in_words() -> None:
     code, out, err = await finish(process)
     assert code == 0, err
     assert "(balanced)" in out
+    assert "missing 0, doubled 0" in out
+    assert "SIGKILL" not in out
     assert "Traceback" not in err
 
 
@@ -166,6 +183,7 @@ async def test_run_serves_real_accounts_from_an_env_file_until_sigterm(tmp_path:
     assert code == 0, err
     summary = json.loads(out)
     assert summary["in"] == 100
-    assert summary["lost"] is None  # nobody of ours was watching
+    # nobody of ours was watching
+    assert [summary[key] for key in ("lost", "missing", "doubled", "switches")] == [None] * 4
     assert summary["in"] == summary["out"] + sum(sum(reasons.values()) for reasons in summary["dropped"].values())
     assert b"hush-hush" not in log + out.encode() + err.encode()

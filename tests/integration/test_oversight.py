@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,8 +15,9 @@ import msgspec
 import pytest
 
 from gateway import FeedSettings, Gateway, LineState, Settings, connect
+from gateway.calendar import CalendarError
 from gateway.clock import SystemClock
-from gateway.control.events import ControlEvent, LineSilent, LineStateChanged, Switch
+from gateway.control.events import ControlEvent, LineSilent, LineStateChanged, PhaseChanged, Switch
 from gateway.control.failover import SwitchRefusedError
 from gateway.errors import ControlError
 from gateway.flow.gaphistory import read_day
@@ -27,6 +30,7 @@ from gateway.settings import (
     SubscriptionSettings,
     WatchSettings,
 )
+from gateway.testing.nats import NatsServer
 
 TWO = {"primary": AccountSettings(), "backup": AccountSettings()}
 
@@ -297,3 +301,122 @@ async def test_nothing_is_left_behind_and_no_gap_is_told_when_a_gateway_stops_in
         assert not heard.of(Switch), "stopped lines are no reason to switch"
     assert not read_day(path).gaps
     assert {task.get_name() for task in asyncio.all_tasks()} <= {asyncio.current_task().get_name()}  # type: ignore[union-attr]  # a test runs in a task
+
+
+# -- sessions ------------------------------------------------------------------------------------------------------
+
+
+class Standing:
+    """A clock that goes on from a moment of a known session."""
+
+    def __init__(self, text: str) -> None:
+        self._offset_ns = round(datetime.fromisoformat(f"{text}+08:00").timestamp()) * 10**9 - time.monotonic_ns()
+
+    def wall_ns(self) -> int:
+        return time.monotonic_ns() + self._offset_ns
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def to(self, text: str) -> None:
+        """The wall clock is set."""
+        self._offset_ns = Standing(text)._offset_ns
+
+
+def by_the_calendar(**options: Any) -> Settings:
+    """Silver alone: 9:00-10:15, 10:30-11:30, 13:30-15:00 and a night until 02:30."""
+    rules = settings(host="inline", exchanges=["SHFE"], **options)
+    feed = rules.feeds["sim"].model_copy(update={"sessions": "calendar", "instruments": ["SHFE.ag*"]})
+    watch = WatchSettings(line_silent_s=0.5, floor_s=0.3, probe_s=0.1)
+    return rules.model_copy(update={"feeds": {"sim": feed}, "watch": watch})
+
+
+async def test_the_phases_of_a_feed_that_follows_the_calendar_are_events_on_the_bus() -> None:
+    clock = Standing("2024-06-11T10:14:57")
+    async with Gateway(by_the_calendar(), clock=clock) as gw, Heard(gw) as heard:
+        await until(lambda: bool(heard.of(PhaseChanged)))
+        event = heard.of(PhaseChanged)[-1]
+        assert event.was is None, "the first event of a product tells where it stands"
+        if event.now == "open":  # a start that took three seconds finds the break already
+            await until(lambda: heard.of(PhaseChanged)[-1].now == "break")
+            event = heard.of(PhaseChanged)[-1]
+            assert event.was == "open"
+            assert event.at_ns == round(datetime.fromisoformat("2024-06-11T10:15:00+08:00").timestamp()) * 10**9
+        assert (event.feed, event.trading_day, event.products) == ("sim", 20240611, ("ag",))
+        assert gw._core.desk.feeds()[0].session == "day"
+
+
+SILENCE = {"faults": [{"kind": "silence", "at_s": 1.0, "for_s": 600}]}
+
+
+async def test_silence_at_lunch_is_no_event_and_the_same_silence_in_session_is() -> None:
+    clock = Standing("2024-06-11T11:35:00")
+    async with Gateway(by_the_calendar(**SILENCE), clock=clock) as gw, Heard(gw) as heard:
+        await streaming(gw, "sim:primary", "sim:backup")
+        watchdog = gw._core.oversight.feeds["sim"].watchdog
+        ticks = 0
+
+        def quiet() -> bool:
+            nonlocal ticks
+            before, ticks = ticks, sum(line.ticks for line in gw.lines())
+            return before == ticks > 0 and watchdog.counts["looks"] >= 12
+
+        await until(quiet)
+        looked = watchdog.counts["looks"]
+        await until(lambda: watchdog.counts["looks"] >= looked + 8)  # four times what is allowed in session
+        assert heard.of(LineSilent) == []
+        assert heard.of(Switch) == []
+        assert (await gw.gaps()).gaps == ()
+        clock.to("2024-06-11T13:31:00")
+        await until(lambda: bool(heard.of(LineSilent)))
+
+
+async def test_a_gateway_whose_calendar_has_ended_does_not_start_and_says_how_to_extend_it() -> None:
+    gateway = Gateway(by_the_calendar(), clock=Standing("2031-01-06T09:30:00"))
+    with pytest.raises(CalendarError, match="sim") as refused:
+        await gateway.__aenter__()
+    assert refused.value.exit_code == 11
+    assert gateway.url is None
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_feed_that_does_not_follow_the_calendar_needs_none() -> None:
+    async with Gateway(settings(host="inline"), clock=Standing("2031-01-06T03:30:00")) as gw:
+        await streaming(gw, "sim:primary", "sim:backup")
+
+
+# -- a bus that is away --------------------------------------------------------------------------------------------
+
+
+async def test_what_happens_while_the_bus_is_away_is_told_when_it_is_back() -> None:
+    async with NatsServer() as server:
+        rules = settings(host="inline").model_copy(update={"bus": BusSettings(urls=[server.url])})
+        async with Gateway(rules) as gw:
+            await streaming(gw, "sim:primary", "sim:backup")
+            await server.stop()
+            await until(lambda: not gw.bus.connected)
+            switch = await gw.failover("sim", "while nobody hears")
+            assert switch.ok, switch
+            announcer = gw._core.oversight.announcer
+            await until(lambda: announcer.waiting > 0)
+            await server.start()
+            await until(lambda: announcer.waiting == 0)
+            assert announcer.dropped == 0
+            async with connect(server.url) as client:
+                assert (await client.switches())[-1] == switch
+            await until(lambda: gw.bus.connected)
+            async with Heard(gw) as heard:
+                assert (await gw.failback("sim", "and back")).ok
+                await until(lambda: [one.target for one in heard.of(Switch)][-1:] == ["sim:primary"])
+
+
+@pytest.mark.parametrize("host", ["inline", "child"])
+async def test_a_failback_right_after_a_failover_waits_for_the_line_that_is_still_on_its_way_out(host: str) -> None:
+    async with Gateway(settings(router="primary_backup_cold", host=host)) as gw:
+        await streaming(gw, "sim:primary")
+        for _ in range(3):
+            there = await gw.failover("sim", "there")
+            assert there.ok, there.error
+            back = await gw.failback("sim", "and back at once")
+            assert back.ok, back.error
+        assert roles(gw) == {"sim:primary": "active", "sim:backup": "cold"}

@@ -494,3 +494,9 @@ def test_a_line_that_is_no_assignment_is_named(dotenv: Path) -> None:
 def test_bytes_that_are_not_utf8_are_named_with_their_line(dotenv: Path) -> None:
     dotenv.write_bytes("FEEDGATE_NAME=a\nCTP_PRIMARY_PASSWORD=密码\n".encode("gbk"))
     assert only(findings(env_files=(dotenv,))).startswith(f"{dotenv} line 2: not UTF-8")
+
+
+def test_the_runbooks_table_in_a_shared_file_is_none_of_the_gateways_business(tmp_path: Path) -> None:
+    path = tmp_path / "feedgate.toml"
+    path.write_text('name = "desk"\n[runbook.drill]\nexpect_feed = "ctp"\n', encoding="utf-8")
+    assert load_settings(path, environ={}).name == "desk"

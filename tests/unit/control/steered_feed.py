@@ -17,6 +17,7 @@ from gateway.control.hours import MarketHours
 from gateway.control.oversight import FeedWatch, Oversight
 from gateway.control.routing.all_hot import AllHot
 from gateway.control.steering import Steering
+from gateway.flow.arbiter import ArbiterEvent
 from gateway.flow.gapstore import GapStore
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.publisher import Publisher
@@ -86,7 +87,7 @@ class Rig:
             self.publisher,
             epoch=1,
             clock=self.clock,
-            events=lambda event: self.oversight.arbiter_said(event),
+            events=self._arbiter_said,
         )
         self.feed = Feed(
             name="ctp", settings=rules, sessions="always", router=router or AllHot(), catalogue=None
@@ -133,6 +134,9 @@ class Rig:
             self.clock,
             sleep=self.clock.sleep,
         )
+
+    def _arbiter_said(self, event: ArbiterEvent) -> None:
+        self.oversight.arbiter_said(event)
 
     def _changed(self, line: Line) -> None:
         self.pipeline.line_changed(line.id, line.state)

@@ -1,4 +1,4 @@
-"""What the oversight hands on, to whom, and when: real lines, ledger and watchdogs, with processes that a test plays."""
+"""What the oversight hands on, to whom, and when: real lines, ledger and watchdogs, played processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from gateway.control.events import LineSilent, LineSpeaks, LineStateChanged, LineSuspect, Switch
 from gateway.control.routing.primary_backup import PrimaryBackup
+from gateway.control.routing.shard import Shard
 from gateway.errors import ControlError
 from gateway.flow.arbiter import ArbiterEvent
 from gateway.flow.gaphistory import read_day
@@ -248,6 +249,25 @@ async def test_what_is_wanted_reaches_plan_lines_and_ledger(tmp_path: Path) -> N
         await play.oversight.release("ctp", [CU, AG])
         assert play.wanted(A) == play.wanted(B) == [RB]
         assert play.oversight.coverage()[0].wanted == 1
+
+
+async def test_what_is_wanted_has_its_place_at_once_where_the_router_gives_out_shares(tmp_path: Path) -> None:
+    async with rig(tmp_path, router=Shard(), capacity=2) as play:
+        await until(lambda: all(line.state.is_up for line in play.feed.lines))
+        await play.watch.failover.look()
+        await play.oversight.want("ctp", [CU, AU])
+        assert sorted(play.wanted(A) + play.wanted(B)) == [AG, AU, CU, RB]
+
+
+async def test_a_silent_line_that_died_is_not_logged_in_anew_twice(tmp_path: Path) -> None:
+    async with rig(tmp_path, watch=WatchSettings(probe_s=0.01, restart_s=60)) as play:
+        await both_tick(play)
+        play.oversight._restarted[play.lines[A].id] = before = play.clock.monotonic()
+        await falls_silent(play, A)
+        await play.die(A)
+        await play.clock.advance(60)
+        play.oversight.log_in_again()  # the watchdog has not looked since it died
+        assert play.oversight._restarted[play.lines[A].id] == before, "its next silence may be acted on at once"
 
 
 # -- the end and the next start ------------------------------------------------------------------------------------

@@ -71,8 +71,19 @@ async def test_the_wanted_set_is_the_same_object_while_nothing_changed(tmp_path:
         play.steering.want([CU])
         assert play.steering.wanted() == {RB, AG, CU}
         assert before == {RB, AG}
+        more = play.steering.wanted()
         play.steering.release([RB])
         assert play.steering.wanted() == {AG, CU}
+        assert more == {RB, AG, CU}, "whoever keeps a set to compare with must see that there is another one now"
+        assert {type(one) for one in (before, more, play.steering.wanted())} == {frozenset}
+
+
+async def test_a_router_that_remembers_its_last_question_sees_what_was_released(tmp_path: Path) -> None:
+    async with rig(tmp_path, router=Shard(), capacity=2, begin=(RB, AG, CU, AU)) as play:
+        await play.up()
+        await play.watch.failover.look()
+        await play.oversight.release("ctp", [RB, CU])
+        assert sorted(one for carried in play.watch.failover.plan.carry.values() for one in carried) == [AG, AU]
 
 
 async def test_what_is_wanted_more_goes_at_once_to_the_lines_that_carry_everything(tmp_path: Path) -> None:

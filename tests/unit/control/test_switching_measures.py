@@ -32,6 +32,13 @@ class Board(ActedFeed):
         self.applied.append(plan)
         self.on_apply(plan)
 
+    def first_tick_after(self, line: str, instrument: Instrument | None, after_ns: int) -> int | None:
+        """As of a running line: of one contract only the latest tick is known."""
+        if instrument is None:
+            return super().first_tick_after(line, None, after_ns)
+        moment = self.last_tick_ns(line, instrument)
+        return moment if moment is not None and moment > after_ns else None
+
     def tick(self, name: str, instrument: Instrument, moment_s: float) -> None:
         self.lines[name].history.setdefault(instrument, []).append(round(moment_s * S))
 
@@ -250,6 +257,23 @@ async def test_first_ticks_are_collected_for_a_while_and_no_longer() -> None:
     assert stage.let_go
     measured = await task
     assert measured.contracts == {RB: round(1.1 * S)}  # type: ignore[attr-defined]
+
+
+async def test_first_ticks_are_looked_for_as_long_as_the_old_line_is_kept() -> None:
+    stage = Stage(collect_s=0.5)
+    for one in (RB, AG):
+        stage.board.tick("a", one, 99)
+    task = stage.go()
+    await stage.clock.advance(0.1)
+    stage.board.tick("b", RB, 100.1)
+    await stage.clock.advance(2)
+    stage.board.tick("b", AG, 102)
+    await stage.clock.advance(2)
+    stage.board.tick("b", AG, 104)
+    stage.board.stand("b", LineState.STREAMING, confirmed=2)
+    await stage.clock.advance(0.1)
+    measured = await task
+    assert measured.contracts == {RB: round(1.1 * S), AG: 3 * S}  # type: ignore[attr-defined]
 
 
 async def test_what_a_closed_market_sends_at_login_is_no_latency() -> None:

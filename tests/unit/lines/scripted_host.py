@@ -30,6 +30,8 @@ from gateway.lines.restarts import RestartPolicy
 from gateway.lines.vigil import LineTimers
 from gateway.model import UNPUBLISHED, Account, Instrument, LineId, LineState, Tick
 
+PRIMARY = LineId("ctp", "primary")
+
 
 async def until(true: Callable[[], bool], limit_s: float = 10) -> None:
     """Until the loop's tasks made it true."""
@@ -160,7 +162,7 @@ def build_line(
     script: Script,
     clock: Clock,
     *,
-    line: LineId = LineId("ctp", "primary"),
+    line: LineId = PRIMARY,
     deliver: Callable[[Line, Any], None] = lambda _line, _arrivals: None,
     changed: Callable[[Line], None] = lambda _line: None,
     topics: Topics | None = None,

@@ -289,6 +289,16 @@ async def test_after_a_restart_a_death_is_a_death_again() -> None:
         assert bench.seen(LineState.LOST) == ["exited with 3"]
 
 
+async def test_a_line_that_is_being_parked_is_parked_and_not_restarted() -> None:
+    async with running() as bench:
+        await bench.streaming()
+        bench.line.park()
+        bench.line.restart("too late")
+        await until(lambda: bench.line.state is LineState.IDLE)
+        await settle()
+        assert bench.seen(LineState.IDLE) == ["parked"]
+
+
 # -- close ---------------------------------------------------------------------------------------------------------
 
 
@@ -420,6 +430,16 @@ async def test_a_death_is_a_failure_even_if_an_order_comes_before_its_traces_are
         assert failures(bench) == (1, 1)
         assert bench.line.counts.dropped["line_died"] == 2
         assert len(bench.script.hosts) == 1, "the pause holds"
+
+
+async def test_an_order_in_the_same_moment_as_a_death_does_not_hide_it() -> None:
+    async with running() as bench:
+        await bench.streaming()
+        bench.script.now.end("killed by SIGSEGV")
+        bench.line.restart("silent")
+        await until(lambda: bench.line.state is LineState.LOST)
+        assert bench.line.reason == "killed by SIGSEGV"
+        assert failures(bench) == (1, 1)
 
 
 async def test_a_call_that_waits_for_its_answer_is_told_of_the_end() -> None:
