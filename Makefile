@@ -56,7 +56,7 @@ faults: setup  ## real faults against two lines: lost, doubled, noticed, recover
 
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --group test -o requirements.lock pyproject.toml
+	  --no-emit-index-url --no-emit-find-links --extra runbook --group test -o requirements.lock pyproject.toml
 
 clean:  ## remove what setup and the checks made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out bench/build

@@ -1,1 +1,1 @@
-"""The operators' side of Feedgate: actions, drills, audit, scheduler. Not built yet; nothing imports it."""
+"""The operators' side of Feedgate: actions, audit, drills, jobs, secrets. On top of the gateway, which never imports it."""

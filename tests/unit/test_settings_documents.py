@@ -12,8 +12,14 @@ from gateway.settings.names import OPERATORS, Setting
 
 ROOT = Path(__file__).parents[2]
 ENV_EXAMPLE = ROOT / ".env.example"
+RUNBOOK = "# ==== The runbook"
+"""Below this line the example shows the runbook's variables; those have a test of their own."""
 DOCUMENT = ROOT / "docs" / "settings.md"
 ASSIGNMENT = re.compile(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
+
+
+def gateways_part() -> str:
+    return ENV_EXAMPLE.read_text("utf-8").partition(RUNBOOK)[0]
 
 
 def default_text(setting: Setting) -> str:
@@ -66,20 +72,20 @@ def test_every_variable_in_the_documents_prose_exists() -> None:
 
 
 def test_the_example_shows_every_variable_once_and_no_other() -> None:
-    shown = [name for name, _ in ASSIGNMENT.findall(ENV_EXAMPLE.read_text("utf-8"))]
+    shown = [name for name, _ in ASSIGNMENT.findall(gateways_part())]
     assert sorted(shown) == sorted(example_variables())
 
 
 def test_every_variable_of_the_example_has_a_comment_above_it() -> None:
     previous = ""
-    for line in ENV_EXAMPLE.read_text("utf-8").splitlines():
+    for line in gateways_part().splitlines():
         if ASSIGNMENT.match(line):
             assert previous.startswith("# ") or ASSIGNMENT.match(previous), line
         previous = line
 
 
 def test_the_example_shows_the_true_defaults() -> None:
-    shown = dict(ASSIGNMENT.findall(ENV_EXAMPLE.read_text("utf-8")))
+    shown = dict(ASSIGNMENT.findall(gateways_part()))
     for name, setting in example_variables().items():
         default = default_text(setting)
         if default.startswith("`"):
@@ -91,7 +97,7 @@ def test_the_example_is_used_as_it_is_and_changes_nothing() -> None:
 
 
 def test_uncommenting_every_default_of_the_example_changes_nothing(tmp_path: Path) -> None:
-    lines = ASSIGNMENT.findall(ENV_EXAMPLE.read_text("utf-8"))
+    lines = ASSIGNMENT.findall(gateways_part())
     chosen = [f"{name}={value}" for name, value in lines if "FEEDS" not in name and not value.startswith("<")]
     (tmp_path / ".env").write_text("\n".join(chosen), "utf-8")
     assert load_settings(env_files=[tmp_path / ".env"], environ={}) == Settings()

@@ -1,0 +1,293 @@
+"""The jobs at work, without a timer: what is due goes to the runner, and operators list, run, pause and resume."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import logging
+import secrets
+from collections.abc import Awaitable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from gateway.calendar import CalendarError
+from gateway.clock import Clock
+from gateway.errors import FeedgateError
+from gateway.model import SHANGHAI
+from runbook.model import ActionRequest, Config, Exit, Profile, Trigger
+from runbook.runner.run import Run
+from runbook.schedule.jobs import Job, build_jobs
+from runbook.schedule.misfire import Decision, decide
+from runbook.schedule.rows import JobRow, job_row
+from runbook.schedule.state import FILE, JobStateStore, Pause
+from runbook.schedule.timetable import due
+from runbook.schedule.windows import MarketWindows
+from runbook.settings.jobs import JobSettings
+
+log = logging.getLogger(__name__)
+
+OPERATOR: Final = "schedule"
+_STEP_BACK: Final = timedelta(minutes=2)
+"""A clock so far behind what is already decided was set back; less is left to pass by itself."""
+
+Attended = Literal["nothing", "done", "again"]
+
+_NOTHING_WAS_DONE: Final = (Exit.BUSY, Exit.ENVIRONMENT)
+"""Refusals that pass by themselves: another action runs, or the start could not be written down (full disk)."""
+
+
+class UnknownJobError(FeedgateError):
+    """There is no such job, or it is disabled."""
+
+    code = "unknown_job"
+    exit_code = 64
+
+
+class Runner(Protocol):
+    """Where every run goes; the runbook's ActionRunner is one.
+
+    It answers a second request with the same idempotency key with the first one's run, also after a restart, and keeps
+    no key of a request that it refused.
+    """
+
+    def submit(self, request: ActionRequest, /) -> Awaitable[Run]:
+        """Returns as soon as it is refused or about to begin."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAs:
+    """What every request of the schedule carries."""
+
+    profile: Profile = "live"
+    config: Config = "primary"
+
+
+class JobDesk:
+    """For one event loop. Every method that waits does its file access in a thread."""
+
+    def __init__(
+        self,
+        windows: MarketWindows,
+        settings: JobSettings,
+        runner: Runner,
+        *,
+        state_dir: Path,
+        clock: Clock,
+        run_as: RunAs | None = None,
+        jobs: Iterable[Job] | None = None,
+    ) -> None:
+        """``jobs`` in place of those of the settings is for whoever has jobs of their own."""
+        self.windows = windows
+        self.settings = settings
+        self.jobs = {job.name: job for job in (build_jobs(windows, settings) if jobs is None else jobs)}
+        self.store = JobStateStore(state_dir / FILE)
+        self._runner = runner
+        self._clock = clock
+        self._run_as = run_as or RunAs()
+        self._one_at_a_time = asyncio.Lock()
+
+    def now(self) -> datetime:
+        """Aware, Shanghai, to the microsecond below."""
+        seconds, ns = divmod(self._clock.wall_ns(), 1_000_000_000)
+        return datetime.fromtimestamp(seconds, SHANGHAI).replace(microsecond=ns // 1000)
+
+    async def prepare(self) -> None:
+        """Before anything else: new jobs begin now, disabled ones are forgotten. Warns of a calendar that ends."""
+        await asyncio.to_thread(self.store.prepare, self.jobs, self.now())
+        if warning := self.windows.end_warning(self.now()):
+            log.warning("%s", warning)
+
+    async def attend(self, names: Iterable[str] | None = None) -> dict[str, Attended]:
+        """Decide about everything that is due, of all jobs unless named; ``again``: ask once more after ``retry_s``.
+
+        In the order of the moments; one caller at a time. An error of one job keeps no other from its turn.
+        """
+        answers: dict[str, Attended] = {}
+        async with self._one_at_a_time:
+            decided: list[tuple[Job, Decision]] = []
+            for name in self.jobs if names is None else names:
+                answers[name] = "nothing"
+                with self._tried_again(name, answers):
+                    decided += [(self.jobs[name], found) for found in await self._decide(self.jobs[name])]
+            for job, decision in sorted(decided, key=lambda pair: pair[1].occurrence.moment):
+                with self._tried_again(job.name, answers):
+                    answers[job.name] = await self._carry_out(job, decision)
+        return answers
+
+    # -- what operators do --------------------------------------------------------------------------------------
+
+    async def rows(self) -> list[JobRow]:
+        """All jobs with their next and last moment, in the order of a day."""
+        states = await asyncio.to_thread(self.store.states)
+        return [job_row(job, states.get(job.name), self.now()) for job in self.jobs.values()]
+
+    async def run_now(
+        self, name: str, *, operator: str, trigger: Trigger, reason: str = "", idempotency_key: str = ""
+    ) -> Run:
+        """Ask the runner for a job's action once more, now; its planned moments stay as they are, pauses too."""
+        job, now = self._job(name), self.now()
+        key = idempotency_key or f"{name}@now:{now.isoformat()}:{secrets.token_hex(4)}"
+        ahead = job_row(job, None, now).next
+        window = self._window_at(now) or (ahead.window if ahead else None)
+        return await self._runner.submit(
+            ActionRequest(
+                action=job.action,
+                parameters=job.parameters,
+                operator=operator,
+                trigger=trigger,
+                reason=reason or f"job {name}, run by hand",
+                window=window,
+                profile=self._run_as.profile,
+                config=self._run_as.config,
+                mode=job.mode,
+                idempotency_key=key,
+            )
+        )
+
+    async def pause(self, name: str, *, by: str, reason: str = "") -> JobRow:
+        """Its moments pass without a run until it is resumed, also after a restart."""
+        job = self._job(name)
+        await asyncio.to_thread(self.store.pause, name, Pause(at=self.now(), by=by, reason=reason))
+        log.warning("job %s is paused by %s: %s", name, by, reason or "no reason given")
+        return await self._row(job)
+
+    async def resume(self, name: str, *, by: str) -> JobRow:
+        """Go on with the next moment; what fell into the pause is not made up for."""
+        job = self._job(name)
+        if await asyncio.to_thread(self.store.resume, name, self.now()):
+            log.warning("job %s is resumed by %s", name, by)
+        return await self._row(job)
+
+    # -- one job ------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    @contextmanager
+    def _tried_again(name: str, answers: dict[str, Attended]) -> Iterator[None]:
+        """An error of one job must not silence the others; nothing is recorded for it, so it asks again."""
+        try:
+            yield
+        except Exception:
+            log.exception("job %s could not be attended to; it is tried again", name)
+            answers[name] = "again"
+
+    async def _decide(self, job: Job) -> list[Decision]:
+        """One decision, or none."""
+        now = self.now()
+        state = (await asyncio.to_thread(self.store.states)).get(job.name)
+        if state is None:  # the file was moved away while we run
+            state = (await asyncio.to_thread(self.store.prepare, self.jobs, now))[job.name]
+        if state.handled_until > now + _STEP_BACK:
+            log.warning(
+                "job %s is decided up to %s, but it is %s: the clock was set back; its moments come again, and those "
+                "that had a run are not run twice",
+                job.name,
+                state.handled_until.isoformat(),
+                now.isoformat(timespec="seconds"),
+            )
+            await asyncio.to_thread(self.store.rewind, job.name, now)
+            return []
+        decision = decide(due(job, state.handled_until, now), now)
+        if decision is None or state.pause is None:
+            return [] if decision is None else [decision]
+        note = f"paused by {state.pause.by}" + (f": {state.pause.reason}" if state.pause.reason else "")
+        log.warning("job %s of %s is left out, %s", job.name, decision.occurrence.moment.isoformat(), note)
+        await self._record(job, decision, "paused", note=note)
+        return []
+
+    async def _carry_out(self, job: Job, decision: Decision) -> Attended:
+        return await (self._run(job, decision) if decision.do == "run" else self._miss(job, decision))
+
+    async def _run(self, job: Job, decision: Decision) -> Attended:
+        late = decision.late(self.settings.on_time_s)
+        text = _said(job, decision)
+        if late:
+            log.warning("%s", text)
+        run = await self._runner.submit(self._request(job, decision, text, {}))
+        return await self._answered(job, decision, run, "late" if late else "run", text if late else "")
+
+    async def _miss(self, job: Job, decision: Decision) -> Attended:
+        text = _said(job, decision)
+        log.warning("%s", text)
+        if job.missed_exit is None:
+            await self._record(job, decision, "missed", note=text)
+            return "done"
+        told = {"missed": decision.occurrence.moment.isoformat()}
+        run = await self._runner.submit(self._request(job, decision, text, told))
+        return await self._answered(job, decision, run, "missed", text)
+
+    async def _answered(self, job: Job, decision: Decision, run: Run, outcome: str, note: str) -> Attended:
+        if run.refused and run.exit_code in _NOTHING_WAS_DONE:
+            log.warning("job %s waits: %s", job.name, run.result.message if run.result else "the runner is busy")
+            return "again"
+        if run.refused:
+            outcome, note = "refused", (run.result.message if run.result else "refused by the runner")
+            log.error("job %s was refused: %s", job.name, note)
+        elif run.replayed:
+            outcome, note = "run", "it had its run before: the clock was set back, or the runbook died in between"
+        await self._record(job, decision, outcome, run=run.id, note=note)
+        return "done"
+
+    async def _record(self, job: Job, decision: Decision, outcome: str, *, run: str = "", note: str = "") -> None:
+        moment = decision.occurrence.moment
+        await asyncio.to_thread(
+            self.store.record, job.name, moment=moment, at=self.now(), outcome=outcome, run=run, note=note
+        )
+
+    def _request(self, job: Job, decision: Decision, reason: str, more: dict[str, str]) -> ActionRequest:
+        return ActionRequest(
+            action=job.action,
+            parameters={**job.parameters, **more},
+            operator=OPERATOR,
+            trigger=Trigger.SCHEDULE,
+            reason=reason,
+            window=decision.occurrence.window,
+            profile=self._run_as.profile,
+            config=self._run_as.config,
+            mode=job.mode,
+            idempotency_key=decision.occurrence.key,
+        )
+
+    async def _row(self, job: Job) -> JobRow:
+        states = await asyncio.to_thread(self.store.states)
+        return job_row(job, states.get(job.name), self.now())
+
+    def _window_at(self, now: datetime) -> Literal["day", "night"] | None:
+        try:
+            found = [self.windows.day(now.date()), self.windows.night(now.date() - timedelta(days=1))]
+            found.append(self.windows.night(now.date()))
+        except CalendarError:
+            return None
+        return next((each.window for each in found if each and each.opens <= now < each.closes), None)
+
+    def _job(self, name: str) -> Job:
+        if name in self.jobs:
+            return self.jobs[name]
+        if name in self.settings.disabled:
+            raise UnknownJobError(f"job {name} is disabled; take it out of schedule.disabled", job=name)
+        near = difflib.get_close_matches(name, self.jobs, n=1)
+        guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.jobs)}"
+        raise UnknownJobError(f"there is no job {name!r}; {guess}", job=name)
+
+
+def _said(job: Job, decision: Decision) -> str:
+    moment = decision.occurrence.moment
+    text = f"job {job.name} of {moment:%Y-%m-%d %H:%M:%S}"
+    seconds = round(decision.lateness.total_seconds())
+    if decision.do == "miss":
+        text += f" was missed, {_span(seconds)} ago by now"
+    elif seconds:
+        text += f", {_span(seconds)} late"
+    if decision.passed_over:
+        text += f"; it stands for {decision.passed_over} earlier one{'s' if decision.passed_over > 1 else ''} as well"
+    return text
+
+
+def _span(seconds: int) -> str:
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
