@@ -23,7 +23,7 @@ from gateway.model import Account, LineId
 from gateway.plan import AccountRouter
 from gateway.ports import Catalogue
 from gateway.settings import AccountSettings, FeedSettings, LineSettings, Settings
-from gateway.settings.process import process_environment
+from gateway.settings.process import child_environment
 from gateway.wanting import is_pattern
 
 
@@ -39,6 +39,8 @@ class Feed:
     lines: list[Line] = field(default_factory=list)
     """In order of preference."""
     subscriptions: dict[LineId, Subscriptions] = field(default_factory=dict)
+    hosts: dict[LineId, Callable[[Account], HostFactory]] = field(default_factory=dict)
+    """How a line's process is started with other credentials."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +146,15 @@ def _add_line(
 ) -> None:
     line_id = LineId(feed.name, account.name)
     numbers = settings.lines
+
+    def host_of(account: Account) -> HostFactory:
+        return _host(feed.settings, kind, account, line_id, options, numbers, clock)
+
+    feed.hosts[line_id] = host_of
     line = Line(
         line_id,
         account,
-        host=_host(feed.settings, kind, account, line_id, options, numbers, clock),
+        host=host_of(account),
         slot_of=wiring.slot_of,
         deliver=wiring.deliver,
         changed=wiring.changed,
@@ -217,7 +224,7 @@ def _host(
     if in_child:
 
         def environment() -> dict[str, str]:
-            return process_environment() | dict(kind.environment(options))
+            return child_environment() | dict(kind.environment(options))
 
         spec = ChildSpec(start, environment)
         return lambda events: ChildHost(spec, events)

@@ -19,6 +19,7 @@ from gateway.control.announcer import Announcer
 from gateway.control.desk import GatewayDesk
 from gateway.control.hours import MarketHours
 from gateway.control.oversight import Oversight, ledger_path
+from gateway.control.rotation import Rotation
 from gateway.control.service import ControlService
 from gateway.control.view import GatewayView
 from gateway.flow.arbiter import ArbiterEvent
@@ -136,6 +137,13 @@ class Core:
             pipeline=self.pipeline,
             publisher=self.publisher,
             oversight=self.oversight,
+            rotation=Rotation(
+                self.feeds,
+                self.oversight.feeds,
+                self._plugins,
+                self._clock,
+                up_s=settings.lines.stop_timeout_s + settings.failover.up_s,
+            ),
         )
         self.view = GatewayView(
             self.desk, self.pipeline, self.publisher, self.bus, self.feeds, self._clock, self.oversight

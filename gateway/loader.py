@@ -32,6 +32,7 @@ _BUILT_IN: Final = {
     "sim": "gateway.sources.sim",
     "replay": "gateway.sources.replay",
     "catalogue_file": "gateway.sources.catalogue_file",
+    "env_secrets": "gateway.secrets.env",
     "file_secrets": "gateway.secrets.file",
     "routing": "gateway.control.routing.builtin",
 }

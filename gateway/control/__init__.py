@@ -23,7 +23,7 @@ from gateway.model import Contract, LineStatus
 
 ENDPOINTS = (
     *("last", "contracts", "subscriptions", "subscribe", "unsubscribe", "status"),
-    *("failover", "failback", "failover_required", "restart_line"),
+    *("failover", "failback", "failover_required", "restart_line", "rotate"),
     *("coverage", "gaps", "switches"),
 )
 
@@ -229,6 +229,33 @@ class RestartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     line: str
     reason: Words
     operator: Operator = ""
+
+
+class RotateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``rotate``: one line logs in anew with credentials that the gateway looks up. No secret travels in it."""
+
+    line: str
+    references: dict[str, str]
+    """``password`` and ``auth_code``, one or both, each as ``secret:STORE:PATH#KEY``."""
+    reason: Words
+    operator: Operator = ""
+
+
+class Rotated(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a rotation."""
+
+    line: str
+    ok: bool
+    """False: the new credentials were refused, and the line has the old ones again."""
+    verified: bool = False
+    """Whether the counter accepted them. A parked line takes them unverified, until it is woken."""
+    error: str = ""
+    """In the vendor's words."""
+    back: bool = False
+    """After a refusal: whether the line is logged in with the old ones."""
+    took_ms: float = 0.0
+    wanted: int = 0
+    confirmed: int = 0
 
 
 class Done(msgspec.Struct, frozen=True):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gateway.assembly import Feed
-from gateway.control import FeedStatus, LedgerStatus, Subscription, SubscriptionState
+from gateway.control import FeedStatus, LedgerStatus, Rotated, Subscription, SubscriptionState
 from gateway.control.events import Switch
 from gateway.control.oversight import Oversight
+from gateway.control.rotation import Rotation
 from gateway.control.warnings import warnings_of
 from gateway.flow.balance import Balance
 from gateway.flow.coverage import Coverage
@@ -34,6 +35,7 @@ class GatewayDesk:
         pipeline: Pipeline,
         publisher: Publisher,
         oversight: Oversight,
+        rotation: Rotation,
     ) -> None:
         self.epoch = epoch
         self.version = version
@@ -42,6 +44,7 @@ class GatewayDesk:
         self._pipeline = pipeline
         self._publisher = publisher
         self._oversight = oversight
+        self._rotation = rotation
         self._contracts: dict[str, list[Contract]] = {}
 
     def set_contracts(self, feed: str, contracts: Sequence[Contract]) -> None:
@@ -139,6 +142,9 @@ class GatewayDesk:
 
     async def restart_line(self, line: str, reason: str) -> None:
         self._oversight.restart_line(line, reason)
+
+    async def rotate(self, line: str, references: Mapping[str, str], reason: str) -> Rotated:
+        return await self._rotation.rotate(line, references, reason)
 
     def _of_feed(self, feed: Feed, instruments: Sequence[Instrument]) -> list[Instrument]:
         """With several feeds a contract belongs to those whose catalogue has it; without a catalogue to all."""

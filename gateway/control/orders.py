@@ -13,12 +13,14 @@ from gateway.control import (
     FailoverRequest,
     RequireRequest,
     RestartRequest,
+    RotateRequest,
     SubscribeReply,
     SubscribeRequest,
 )
 from gateway.control.paging import PAGE_BYTES, any_of, plain, read, within
 from gateway.errors import ControlError
 from gateway.model import Instrument, LineId
+from gateway.secrets.references import SECRET_FIELDS, is_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +50,7 @@ class Orders:
             "failback": self.failback,
             "failover_required": self.require,
             "restart_line": self.restart,
+            "rotate": self.rotate,
         }
 
     # -- subscriptions -----------------------------------------------------------------------------------------
@@ -114,6 +117,25 @@ class Orders:
         _note(f"restart of {request.line}", reason, operator)
         await self._desk.restart_line(request.line, reason)
         return _DONE
+
+    async def rotate(self, payload: bytes) -> bytes:
+        request = read(payload, RotateRequest)
+        reason, operator = _reason(request.reason), plain("operator", request.operator)
+        require_line(self._desk, request.line)
+        _check_references(request.references)
+        _note(f"rotation of the credentials of {request.line}", reason, operator)
+        return msgspec.json.encode(await self._desk.rotate(request.line, request.references, reason))
+
+
+def _check_references(references: Mapping[str, str]) -> None:
+    """Nothing of a wrong one is repeated: it may be somebody's password."""
+    if not references or not set(references) <= SECRET_FIELDS:
+        raise ControlError(f"references has other names than {', '.join(sorted(SECRET_FIELDS))}, or none; correct it")
+    for field, reference in references.items():
+        if not is_reference(reference):
+            raise ControlError(
+                f"references.{field} is no reference; write secret:STORE:PATH#KEY, never a secret itself"
+            )
 
 
 def chosen_feed(desk: Desk, feed: str | None) -> str:

@@ -19,6 +19,8 @@ from gateway.control import (
     GapsRequest,
     RequireRequest,
     RestartRequest,
+    Rotated,
+    RotateRequest,
     StatusReply,
     SubscribeReply,
     SubscribeRequest,
@@ -34,7 +36,7 @@ from gateway.model import Contract, Instrument
 from gateway.subjects import control_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from gateway.ports import Bus
 
@@ -125,6 +127,15 @@ class Requests:
     async def restart_line(self, line: str, reason: str, *, operator: str = "") -> None:
         """End a line (``ctp:primary``) in an orderly way and start it anew; returns when that is under way."""
         await self._ask("restart_line", RestartRequest(line=line, reason=reason, operator=operator), Done)
+
+    async def rotate(self, line: str, references: Mapping[str, str], reason: str, *, operator: str = "") -> Rotated:
+        """New credentials for a line, as references that the gateway looks up; returns when it has logged in.
+
+        Look at ``ok`` and ``verified``: refused ones are no exception and leave the line with the old ones.
+        """
+        request = RotateRequest(line=line, references=dict(references), reason=reason, operator=operator)
+        # a refused login is tried again with the old credentials
+        return await self._ask("rotate", request, Rotated, 2 * self._switch_timeout)
 
     # -- how it is, and how it was -------------------------------------------------------------------------------
 

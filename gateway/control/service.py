@@ -13,7 +13,7 @@ from gateway.subjects import control_subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gateway.control import FeedStatus, LedgerStatus, Subscription
+    from gateway.control import FeedStatus, LedgerStatus, Rotated, Subscription
     from gateway.control.events import Switch
     from gateway.flow.coverage import Coverage
     from gateway.flow.gaphistory import GapDay
@@ -119,6 +119,9 @@ class Desk(Protocol):
         ``line`` is a name of :meth:`lines`. A restart that was ordered is no failure of the line: it does not count
         towards a failover. Raises ControlError for an unknown line.
         """
+
+    async def rotate(self, line: str, references: Mapping[str, str], reason: str) -> Rotated:
+        """As ``control.rotation.Rotation.rotate``; ``references`` are of the right form. Raises ControlError."""
 
 
 class ControlService:

@@ -85,6 +85,10 @@ class Line:
         self.recent: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         """First and last ``recv_ns`` of the latest batches: some seconds of a busy line, more of a calm one."""
         self._make_host = host
+        self.incarnation = 0
+        """Counts the starts of the source."""
+        self.taken = 0
+        """The last incarnation that ran before :meth:`take`; later ones have the credentials taken."""
         self._slot_of = slot_of
         self._deliver = deliver
         self._changed = changed
@@ -189,6 +193,17 @@ class Line:
         if not self._parked:
             self._order_to(reason or "restart")
 
+    def take(self, account: Account, host: HostFactory, reason: str) -> None:
+        """From the next incarnation on be this account; unless parked, that begins at once. No failure is counted.
+
+        What the counter refused before were other credentials, so the pause after refusals is over; the limit of
+        logins a minute holds.
+        """
+        self.account, self._make_host = account, host
+        self.taken = self.incarnation
+        self._restarts.forgive()
+        self.restart(reason)
+
     def _order_to(self, purpose: str) -> None:
         self._on_purpose = purpose
         self._ordered.set()
@@ -212,6 +227,7 @@ class Line:
 
     async def _incarnation(self) -> None:
         now = self._clock.monotonic()
+        self.incarnation += 1
         self._ended.clear()
         self._end_reason = self._on_purpose = ""
         self._unpacker = TickUnpacker(self._slot_of, self.last_ticks)

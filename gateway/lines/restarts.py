@@ -46,6 +46,10 @@ class RestartPolicy:
         """The counter refused the login: the next try must not look like guessing."""
         self._refusals += 1
 
+    def forgive(self) -> None:
+        """The next login is another one than those that failed: no pause but the limit of logins a minute."""
+        self._refusals = self._failures = 0
+
     def logged_in(self) -> None:
         """The login was accepted."""
         self._refusals = 0

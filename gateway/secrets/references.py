@@ -12,6 +12,7 @@ from gateway.settings import AccountSettings, Settings
 
 _SCHEME = "secret:"
 _FIELDS = ("password", "auth_code")
+SECRET_FIELDS = frozenset(_FIELDS)
 
 
 def resolve(settings: Settings, plugins: Plugins) -> Settings:
@@ -28,6 +29,18 @@ def resolve(settings: Settings, plugins: Plugins) -> Settings:
     if findings:
         raise SettingsError(findings)
     return settings.model_copy(update={"feeds": feeds})
+
+
+def look_up(reference: str, plugins: Plugins) -> str:
+    """One secret, read anew. Blocking. Raises SettingsError or PluginError, without any value in it."""
+    return _look_up(reference, plugins, {})
+
+
+def is_reference(text: str) -> bool:
+    """Whether it has the form ``secret:STORE:PATH#KEY``."""
+    store, _, rest = text.removeprefix(_SCHEME).partition(":")
+    path, _, key = rest.rpartition("#")
+    return text.startswith(_SCHEME) and bool(store and path and key)
 
 
 def _account(

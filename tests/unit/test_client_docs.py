@@ -35,6 +35,8 @@ KINDS = {
     ("request", "failback"): control.FailbackRequest,
     ("request", "failover_required"): control.RequireRequest,
     ("request", "restart_line"): control.RestartRequest,
+    ("request", "rotate"): control.RotateRequest,
+    ("reply", "rotate"): control.Rotated,
     ("request", "coverage"): control.CoverageRequest,
     ("reply", "coverage"): control.CoverageReply,
     ("request", "gaps"): control.GapsRequest,

@@ -21,7 +21,7 @@ from gateway.hookspecs import CatalogueKind, FeedKind, Observer, RouterKind, Sec
 def make(account, line, options):
     raise NotImplementedError
 """
-OWN = ("sim", "replay", "catalogue_file", "file_secrets", "routing")
+OWN = ("sim", "replay", "catalogue_file", "env_secrets", "file_secrets", "routing")
 """Built-in plugins."""
 INSTALLED = tuple({point.dist.name for point in metadata.entry_points(group="feedgate") if point.dist})
 """What this machine happens to have: blocked, so that a test looks at its own plugins alone."""
