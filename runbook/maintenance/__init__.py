@@ -1,0 +1,1 @@
+"""Looking after the runbook's own files: archives, retention, log scans, incident reports, settings to go back to."""

@@ -1,0 +1,140 @@
+"""Brings settings files back to a snapshot, all of them or none, and says what has to be restarted then."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tomllib
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final
+
+from dotenv import dotenv_values
+
+from runbook.maintenance.placing import draft, place, settle, sync
+from runbook.maintenance.snapshots import Kept, SettingsHistory, Snapshot, SnapshotError
+from runbook.settings import names
+
+GATEWAY: Final = "gateway (`runbook restart`)"
+RUNBOOK: Final = "runbook (`runbook serve`)"
+_OWNER: Final = 0o600
+
+
+@dataclass(slots=True)
+class Restored:
+    """What was brought back, or in a dry run would be."""
+
+    snapshot: Snapshot
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    """By file, the names of settings that differ; never their values."""
+    secrets_changed: list[str] = field(default_factory=list)
+    """Files of secrets that are not what they were; they are not kept and cannot be brought back."""
+    restart: list[str] = field(default_factory=list)
+    replaced: Snapshot | None = None
+    """What was there before, to go forward again."""
+    interrupted: bool = False
+    """A rollback before this one did not come to its end."""
+
+
+def restore(history: SettingsHistory, snapshot: Snapshot, *, dry_run: bool = False) -> Restored:
+    """Replace the files that differ. Blocks. Raises SnapshotError or OSError; then everything is as it was.
+
+    The files as they are now are kept first, as a snapshot of the sort ``replaced``. New contents lie ready and
+    synced beside all files before the first one is replaced. A crash between two replacements is finished by the
+    next rollback.
+    """
+    result = Restored(snapshot, interrupted=history.pending.exists())
+    wanted = {file: history.content(file) if file.sha256 else None for file in snapshot.files if file.copied}
+    changed = {file: data for file, data in wanted.items() if _now(file) != data}
+    result.secrets_changed = [
+        file.path for file in snapshot.files if not file.copied and _digest(Path(file.path)) != file.sha256
+    ]
+    for file, data in changed.items():
+        result.changed[file.path] = sorted(_differing(file.path, _now(file) or b"", data or b""))
+    result.restart = _restart(result)
+    if dry_run:
+        return result
+    if changed:
+        result.replaced = history.remember([Path(file.path) for file in wanted], sort="replaced")
+        place(history.pending, snapshot.id.encode(), mode=_OWNER)
+        _replace(history, changed, result.replaced)
+    history.pending.unlink(missing_ok=True)
+    return result
+
+
+def _replace(history: SettingsHistory, changed: dict[Kept, bytes | None], before: Snapshot) -> None:
+    done: list[str] = []
+    with ExitStack() as stack:
+        ready: list[tuple[Kept, IO[bytes], Path]] = []
+        for file, data in changed.items():
+            if data is not None:
+                opened, temporary = stack.enter_context(draft(Path(file.path).parent, mode=file.mode))
+                opened.write(data)
+                opened.flush()
+                ready.append((file, opened, temporary))
+        try:
+            for file, opened, temporary in ready:
+                settle(opened, temporary, Path(file.path))
+                done.append(file.path)
+            for file, data in changed.items():
+                if data is None:
+                    Path(file.path).unlink()
+                    done.append(file.path)
+                    sync(Path(file.path).parent)
+        except OSError as error:
+            _undo(history, before, done)
+            history.pending.unlink(missing_ok=True)
+            raise SnapshotError(
+                f"{error.filename or 'a settings file'} cannot be replaced: {error.strerror}; all are as they were"
+            ) from error
+
+
+def _undo(history: SettingsHistory, before: Snapshot, done: list[str]) -> None:
+    for file in before.files:
+        if file.path in done:
+            if file.sha256:
+                place(Path(file.path), history.content(file), mode=file.mode)
+            else:
+                Path(file.path).unlink(missing_ok=True)
+
+
+def _now(file: Kept) -> bytes | None:
+    try:
+        return Path(file.path).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _differing(path: str, now: bytes, then: bytes) -> set[str]:
+    """Names of settings, or of tables of a TOML file, whose values differ."""
+    before, after = _settings(path, now), _settings(path, then)
+    if before is None or after is None:
+        return {"(cannot be read)"}
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def _settings(path: str, data: bytes) -> dict[str, Any] | None:
+    try:
+        text = data.decode("utf-8-sig")
+        return tomllib.loads(text) if path.endswith(".toml") else dict(dotenv_values(stream=io.StringIO(text)))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _restart(result: Restored) -> list[str]:
+    """Comments alone ask for no restart; what cannot be told apart asks for both."""
+    found: set[str] = set()
+    for path, changed in result.changed.items():
+        for name in changed:
+            toml = path.endswith(".toml")
+            ours = name == names.TABLE if toml else names.resolve(name) is not None
+            found |= {GATEWAY, RUNBOOK} if name.startswith("(") else {RUNBOOK if ours else GATEWAY}
+    return sorted(found)

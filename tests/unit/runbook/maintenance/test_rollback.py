@@ -1,0 +1,184 @@
+"""Settings of the last successful start again."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbook.actions.rollback import RollbackParameters, rollback
+from runbook.maintenance import restore as restoring
+from runbook.maintenance.restore import GATEWAY, RUNBOOK
+from runbook.maintenance.snapshots import SettingsHistory, remember
+from runbook.model import ActionResult
+
+
+class Site:
+    """Three files: variables, a TOML file, and secrets."""
+
+    def __init__(self, desk: Any) -> None:
+        self.desk = desk
+        self.env = desk.root / ".env.live"
+        self.toml = desk.root / "feedgate.toml"
+        self.runtime = desk.root / ".env.runtime"
+        self.write(
+            "ACTIVE_FEED=primary\nOPS_API_PORT=9180\n", "[runbook]\n[bus]\nurl='a'\n", "CTP_PRIMARY_PASSWORD=pl4nted\n"
+        )
+        self.env.chmod(0o640)
+
+    def write(self, env: str, toml: str, runtime: str) -> None:
+        self.env.write_text(env)
+        self.toml.write_text(toml)
+        self.runtime.write_text(runtime)
+
+    def started(self) -> str:
+        return remember(self.desk.settings.state_dir, self.desk.clock, [self.env, self.toml, self.runtime])
+
+    async def back(self, to: str = "", **more: Any) -> ActionResult:
+        return await rollback(self.desk.context("rollback", **more), RollbackParameters(to=to))
+
+    def history(self) -> SettingsHistory:
+        return SettingsHistory(self.desk.settings.state_dir, self.desk.clock)
+
+
+@pytest.fixture
+def site(desk: Any) -> Site:
+    return Site(desk)
+
+
+async def test_the_files_of_the_last_good_start_come_back_and_the_replaced_ones_are_kept(site: Site) -> None:
+    before = site.env.read_bytes(), site.toml.read_bytes()
+    site.started()
+    site.write("ACTIVE_FEED=backup\nOPS_API_PORT=9180\n", "broken [", "CTP_PRIMARY_PASSWORD=other\n")
+    result = await site.back()
+    assert (site.env.read_bytes(), site.toml.read_bytes()) == before
+    assert stat.S_IMODE(site.env.stat().st_mode) == 0o640
+    assert result.details["changed"] == {str(site.env): ["ACTIVE_FEED"], str(site.toml): ["(cannot be read)"]}
+    # secrets cannot come back, and that is said
+    assert result.exit_code == 1
+    assert site.runtime.read_text() == "CTP_PRIMARY_PASSWORD=other\n"
+    assert "runbook secrets pull" in result.message
+    forward = await site.back(result.details["replaced"])
+    assert forward.details["changed"]
+    assert site.toml.read_text() == "broken ["
+    assert not [path for path in site.desk.root.iterdir() if path.name.startswith(".draft")]
+
+
+@pytest.mark.parametrize(
+    ("env", "toml", "restart"),
+    [
+        ("ACTIVE_FEED=backup\nOPS_API_PORT=9180\n", "[runbook]\n[bus]\nurl='a'\n", [GATEWAY]),
+        ("ACTIVE_FEED=primary\nOPS_API_PORT=9181\n", "[runbook]\n[bus]\nurl='a'\n", [RUNBOOK]),
+        ("# only words\nACTIVE_FEED=primary\nOPS_API_PORT=9180\n", "[runbook]\n[bus]\nurl='a'\n", []),
+        ("ACTIVE_FEED=primary\nOPS_API_PORT=9180\n", "[bus]\nurl='b'\n", [GATEWAY, RUNBOOK]),
+    ],
+)
+async def test_it_says_what_to_restart(site: Site, env: str, toml: str, restart: list[str]) -> None:
+    site.started()
+    site.write(env, toml, "CTP_PRIMARY_PASSWORD=pl4nted\n")
+    result = await site.back()
+    assert (result.exit_code, result.details["restart"]) == (0, restart)
+
+
+async def test_it_refuses_when_no_start_has_succeeded(site: Site) -> None:
+    result = await site.back()
+    assert result.exit_code == 2
+    assert "no start has succeeded yet" in result.message
+
+
+async def test_secrets_are_never_copied_and_the_copies_are_for_the_owner_only(site: Site) -> None:
+    site.started()
+    kept = [path for path in (site.desk.settings.state_dir / "settings").rglob("*") if path.is_file()]
+    assert len(kept) == 3  # two contents, one snapshot
+    for path in kept:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert "pl4nted" not in path.read_text()
+
+
+async def test_settings_that_are_in_place_are_not_touched(site: Site) -> None:
+    site.started()
+    inode = site.env.stat().st_ino
+    result = await site.back()
+    assert result.exit_code == 1
+    assert "in place already" in result.message
+    assert site.env.stat().st_ino == inode
+
+
+async def test_an_older_start_can_be_chosen_and_equal_starts_are_one(site: Site) -> None:
+    first = site.started()
+    assert site.started() == first
+    await site.desk.clock.advance(60)
+    site.env.write_text("ACTIVE_FEED=backup\n")
+    assert site.started() != first
+    assert (await site.back(first)).exit_code == 0
+    assert "primary" in site.env.read_text()
+    assert (await site.back("nonsense")).exit_code == 2
+
+
+async def test_a_file_that_cannot_be_replaced_leaves_all_as_they_were(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.started()
+    site.write("ACTIVE_FEED=backup\n", "[bus]\n", "CTP_PRIMARY_PASSWORD=pl4nted\n")
+    real = restoring.settle
+
+    def full(file: Any, temporary: Path, path: Path) -> None:
+        if path == site.toml:
+            raise OSError(28, "No space left on device", str(path))
+        real(file, temporary, path)
+
+    monkeypatch.setattr(restoring, "settle", full)
+    result = await site.back()
+    assert result.exit_code == 2
+    assert "all are as they were" in result.message
+    assert site.env.read_text() == "ACTIVE_FEED=backup\n"
+    assert site.toml.read_text() == "[bus]\n"
+
+
+async def test_a_copy_that_was_changed_is_not_brought_back(site: Site) -> None:
+    site.started()
+    for path in (site.desk.settings.state_dir / "settings" / "objects").iterdir():
+        path.write_text("ACTIVE_FEED=evil\n")
+    site.env.write_text("ACTIVE_FEED=backup\n")
+    result = await site.back()
+    assert result.exit_code == 2
+    assert site.env.read_text() == "ACTIVE_FEED=backup\n"
+
+
+async def test_a_rollback_that_died_in_the_middle_is_finished_by_the_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.started()
+    site.write("ACTIVE_FEED=backup\n", "[bus]\n", "CTP_PRIMARY_PASSWORD=pl4nted\n")
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "_replace", dies)
+        with pytest.raises(KeyboardInterrupt):
+            restoring.restore(site.history(), site.history().snapshots()[0])
+    result = await site.back()
+    assert result.exit_code == 0
+    assert "interrupted" in result.message
+    assert "primary" in site.env.read_text()
+    assert not site.history().pending.exists()
+
+
+async def test_a_dry_run_changes_nothing(site: Site) -> None:
+    site.started()
+    site.env.write_text("ACTIVE_FEED=backup\n")
+    result = await site.back(dry_run=True)
+    assert "would be brought back" in result.message
+    assert site.env.read_text() == "ACTIVE_FEED=backup\n"
+    assert not site.history().snapshots("replaced")
+
+
+def test_a_start_does_not_fail_because_its_settings_cannot_be_kept(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.desk.settings.state_dir.write_text("a file in its place")
+    assert site.started() == ""
+    assert "cannot be kept" in caplog.text
