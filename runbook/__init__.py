@@ -1,1 +1,1 @@
-"""The operators' side of Feedgate: actions, audit, drills, jobs, secrets. On top of the gateway, which never imports it."""
+"""The operators' side of Feedgate: actions, audit, drills, jobs, secrets. The gateway never imports it."""
