@@ -1,0 +1,88 @@
+"""The action ``start``: NATS, gateway, subscriptions, health, T-5, brought up by the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, Field
+
+from gateway.hookspecs import hookimpl
+from runbook.context import ActionContext
+from runbook.hookspecs import ActionKind
+from runbook.model import ActionResult, Exit
+from runbook.supervisor.launch import Launch, running_supervisor
+from runbook.supervisor.link import NoSupervisorError, SupervisorLink
+from runbook.supervisor.place import Place
+
+_TIMEOUT_S = 3600.0
+"""Four stages with time limits of their own, each tried several times; a hung supervisor is what this is for."""
+_RACES = 20
+_RACE_S = 0.1
+
+
+class StartParameters(BaseModel, extra="forbid", frozen=True):
+    """The window comes with the request."""
+
+    debug: bool = Field(False, description="The gateway logs at DEBUG")
+
+
+@dataclass(frozen=True, slots=True)
+class StartAction:
+    """Starts a supervisor in the background when none runs, then has it bring everything up."""
+
+    launch: Launch = field(default_factory=Launch)
+
+    async def __call__(self, context: ActionContext, parameters: StartParameters, /) -> ActionResult:
+        """A cancelled one undoes what it began. Exit codes 11 to 16 are those of the stages."""
+        state_dir = context.runbook.state_dir
+        if context.request.dry_run:
+            return await _dry_run(SupervisorLink(Place(state_dir)))
+        context.tell("supervisor", "looking for the supervisor", {"state_dir": str(state_dir)})
+        for _ in range(_RACES):
+            link = await running_supervisor(self.launch, state_dir, context.log_dir)
+            # between the answer and the order it may end, because somebody has just stopped it
+            with contextlib.suppress(NoSupervisorError):
+                return await link.order("start", context.tell, window=context.request.window, debug=parameters.debug)
+            await asyncio.sleep(_RACE_S)
+        text = "the supervisor ends again and again; see supervisor.log"
+        return ActionResult(exit_code=Exit.GATEWAY, message=text)
+
+
+async def _dry_run(link: SupervisorLink) -> ActionResult:
+    try:
+        status = await link.status()
+    except NoSupervisorError:
+        return ActionResult(exit_code=Exit.OK, message="would start a supervisor, then NATS and the gateway")
+    text = f"the environment is {status['state']}; would check every stage and start what does not run"
+    return ActionResult(exit_code=Exit.OK, message=text, details=status)
+
+
+class StartActions:
+    """For a command that was given files with settings: register this object in place of the module."""
+
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
+
+    @hookimpl(optionalhook=True)
+    def runbook_actions(self) -> Sequence[ActionKind]:
+        """The action ``start``."""
+        return [_kind(self._launch)]
+
+
+def _kind(launch: Launch) -> ActionKind:
+    return ActionKind(
+        name="start",
+        title="Start the environment",
+        build=lambda: StartAction(launch),
+        parameters=StartParameters,
+        timeout_s=_TIMEOUT_S,
+    )
+
+
+@hookimpl(optionalhook=True)
+def runbook_actions() -> Sequence[ActionKind]:
+    """The action ``start``, with settings from the environment alone."""
+    return [_kind(Launch())]
