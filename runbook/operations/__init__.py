@@ -1,0 +1,1 @@
+"""Executables with the names that operators type. Each hands its arguments to the CLI, and nothing else."""
