@@ -30,6 +30,8 @@ class CommandOutcome:
     program: str
     returned: int | None = None
     """None: it did not end by itself."""
+    timed_out: bool = False
+    """It was killed because its time was up."""
     output: str = ""
     """The last 2,000 bytes of what it said."""
     error: str = ""
@@ -87,7 +89,9 @@ async def run_command(
         wrong = f"{words[0]} {wrong}"
     if wrong:
         log.error("escalation: %s", wrong)
-    return CommandOutcome(program=words[0], returned=returned, output=tail.decode("utf-8", "replace"), error=wrong)
+    said = tail.decode("utf-8", "replace")
+    late = returned is None
+    return CommandOutcome(program=words[0], returned=returned, timed_out=late, output=said, error=wrong)
 
 
 async def _finish(process: Process, timeout_s: float) -> tuple[int | None, str]:

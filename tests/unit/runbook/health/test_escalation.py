@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from runbook.actions.check_feed_health import HealthParameters
-from runbook.health.escalate import arguments, escalate
+from runbook.health.escalate import escalate
+from runbook.notify.command import arguments
 
 PYTHON = sys.executable
 
@@ -70,11 +71,17 @@ async def test_one_that_does_not_end_is_killed_with_its_children(tmp_path: Path)
             await asyncio.sleep(0.02)
 
 
-async def test_a_child_that_keeps_the_pipe_does_not_keep_us_beyond_the_limit(tmp_path: Path) -> None:
+async def test_a_child_that_keeps_the_pipe_neither_keeps_us_nor_outlives_the_command(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
     told = await escalate(
-        f"/bin/sh -c '{PYTHON} -c \"import time; time.sleep(600)\" & exit 0'", exit_code=2, timeout_s=2
+        f"/bin/sh -c '{PYTHON} -c \"import time; time.sleep(600)\" & echo $! > {pid}; exit 0'",
+        exit_code=2,
+        timeout_s=60,
     )
-    assert told["timed_out"] is True
+    assert (told["returned"], told["timed_out"], told["error"]) == (0, False, "")
+    async with asyncio.timeout(30):
+        while _alive(int(pid.read_text())):  # killed, and maybe not gone yet
+            await asyncio.sleep(0.01)
 
 
 def _alive(pid: int) -> bool:

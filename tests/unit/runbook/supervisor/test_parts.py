@@ -126,7 +126,7 @@ async def test_the_log_masks_secrets_and_followers_get_what_comes(tmp_path: Path
             f"{sys.executable} -c 'import sys; print(sys.argv[1:])' {{marker}} {{exit_code}}",
             "['start_nats_failed', '12']",
         ),
-        ("/no/such/program {marker}", "cannot be run"),
+        ("/no/such/program {marker}", "cannot be started"),
         (f"{sys.executable} -c 'import time; time.sleep(600)'", "was killed"),
     ],
 )
