@@ -36,6 +36,7 @@ def settings(locale_dir: Path) -> Callable[..., Settings]:
         feed = FeedSettings(
             accounts=accounts,
             instruments=list(CODES),
+            sessions="always",  # or a test run on a closed market would take a lost line for a planned close
             options={"native_module": "openctp_tts", "locale_dir": str(locale_dir)},
         )
         return Settings(
