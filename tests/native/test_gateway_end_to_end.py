@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway import FeedSettings, Gateway, LineState, Settings, connect
-from gateway.settings import AccountSettings, LineSettings, MetricsSettings
+from gateway.settings import AccountSettings, LineSettings, MetricsSettings, WatchSettings
 from tests.native.conftest import require
 from tests.native.tts_front import Mode, TtsFront
 
@@ -36,12 +36,13 @@ def settings(locale_dir: Path) -> Callable[..., Settings]:
         feed = FeedSettings(
             accounts=accounts,
             instruments=list(CODES),
-            sessions="always",  # or a test run on a closed market would take a lost line for a planned close
+            sessions="always",  # or a line lost while the market is closed would be excused for a while
             options={"native_module": "openctp_tts", "locale_dir": str(locale_dir)},
         )
         return Settings(
             feeds={"ctp": feed},
             lines=LineSettings(**FAST | (lines or {})),
+            watch=WatchSettings(line_silent_s=60.0, bound_s=60.0),  # these fronts tick when they are told to
             metrics=MetricsSettings(enabled=False),
         )
 
@@ -191,10 +192,16 @@ async def test_when_the_publishing_front_dies_the_other_line_publishes(settings:
             first.send_depth("rb2601", volume=1)
             assert (await asyncio.wait_for(anext(ticks), 20)).line == "ctp:primary"
             await first.refuse()
-            await until(lambda: [line.role for line in gw.lines()] == ["hot", "active"])
+            await until(lambda: gw.lines()[0].state is LineState.LOST)
             second.send_depth("rb2601", volume=2)
             tick = await asyncio.wait_for(anext(ticks), 20)
             assert (tick.line, tick.seq, tick.volume) == ("ctp:backup", 2, 2)
+            async with asyncio.timeout(30):
+                volume = 2
+                while [line.role for line in gw.lines()] != ["hot", "active"]:
+                    volume += 1
+                    second.send_depth("rb2601", volume=volume)  # the switch is confirmed by a tick of the new line
+                    assert (await anext(ticks)).volume == volume
     assert_balanced(gw)
 
 
