@@ -97,7 +97,7 @@ class Core:
         self.tasks.start(self.publisher.run(), "publisher")
         self.tasks.start(announcer.run(), "events")
         await self.oversight.recover()
-        await ControlService(self.bus, self.desk, settings.name).start()
+        await ControlService(self.bus, self.desk, settings.name, figures=self.view.figures).start()
         self.tasks.start(self.view.run(), "figures")
         stack.push_async_callback(self.stop_lines)
         await self._start_lines()

@@ -68,6 +68,13 @@ class LatencyHistogram:
         self._counts = [mine + theirs for mine, theirs in zip(self._counts, other._counts, strict=True)]
         self._sum += other._sum
 
+    def since(self, earlier: LatencyHistogram) -> LatencyHistogram:
+        """What was added after ``earlier``, a copy of this one."""
+        rest = LatencyHistogram()
+        rest._counts = [now - then for now, then in zip(self._counts, earlier._counts, strict=True)]
+        rest._sum = self._sum - earlier._sum
+        return rest
+
     def copy(self) -> LatencyHistogram:
         """A snapshot."""
         twin = LatencyHistogram()

@@ -22,7 +22,7 @@ from gateway.flow.gapjson import GapRow, GapTotals, NoteRow, WatchedRow
 from gateway.model import Contract, LineStatus
 
 ENDPOINTS = (
-    *("last", "contracts", "subscriptions", "subscribe", "unsubscribe", "status"),
+    *("last", "contracts", "subscriptions", "subscribe", "unsubscribe", "status", "figures"),
     *("failover", "failback", "failover_required", "restart_line", "rotate"),
     *("coverage", "gaps", "switches"),
 )
@@ -267,6 +267,21 @@ class CoverageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     feed: str | None = None
     """None: every feed."""
+    products: bool = False
+    """Also by exchange and product."""
+
+
+class ProductCoverage(msgspec.Struct, frozen=True, kw_only=True):
+    """One product of a feed: ``wanted = ticking + quiet + stalled + missing``, in contracts."""
+
+    exchange: str
+    product: str
+    """``rb``, ``MA``, ``IO``; contracts with numbers for codes count under their exchange's name."""
+    wanted: int
+    ticking: int
+    quiet: int
+    stalled: int
+    missing: int
 
 
 class FeedCoverage(msgspec.Struct, frozen=True, kw_only=True):
@@ -297,6 +312,8 @@ class FeedCoverage(msgspec.Struct, frozen=True, kw_only=True):
     unexpected: list[str]
     """On a line, and not wanted."""
     truncated: bool = False
+    products: list[ProductCoverage] = []
+    """When asked for."""
 
 
 class CoverageReply(msgspec.Struct, frozen=True, kw_only=True):

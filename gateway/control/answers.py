@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,7 @@ from gateway.control import (
     LastReply,
     LastRequest,
     LineCounts,
+    ProductCoverage,
     StatusReply,
     SubscriptionsRequest,
     SwitchesRequest,
@@ -26,8 +28,9 @@ from gateway.errors import ControlError
 from gateway.flow.gapjson import gap_row, gap_totals, note_rows, parse_day, watched_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from gateway.control.figures import Figures
     from gateway.control.service import Desk
     from gateway.flow.coverage import Coverage
     from gateway.flow.gaphistory import GapDay
@@ -40,8 +43,9 @@ _ANY_NUMBER = 1 << 62
 class Answers:
     """Handlers that look. All raise ControlError for what is refused, and let through what the Desk raises."""
 
-    def __init__(self, desk: Desk, name: str, page_bytes: int) -> None:
+    def __init__(self, desk: Desk, name: str, figures: Callable[[], Figures], page_bytes: int) -> None:
         self._desk = desk
+        self._figures = figures
         self._name = name
         self._page_bytes = page_bytes
 
@@ -52,6 +56,7 @@ class Answers:
             "contracts": self.contracts,
             "subscriptions": self.subscriptions,
             "status": self.status,
+            "figures": self.figures,
             "coverage": self.coverage,
             "gaps": self.gaps,
             "switches": self.switches,
@@ -119,6 +124,10 @@ class Answers:
             )
         )
 
+    async def figures(self, payload: bytes) -> bytes:
+        read(payload, NoFields)
+        return msgspec.json.encode(self._figures())
+
     async def coverage(self, payload: bytes) -> bytes:
         request = read(payload, CoverageRequest)
         feeds = self._desk.coverage()
@@ -126,7 +135,8 @@ class Answers:
             feed = chosen_feed(self._desk, request.feed)
             feeds = [one for one in feeds if one.feed == feed]
         budget = self._page_bytes // (3 * max(len(feeds), 1))
-        return msgspec.json.encode(CoverageReply(feeds=[_coverage(one, budget) for one in feeds]))
+        rows = [_coverage(one, budget, products=request.products) for one in feeds]
+        return msgspec.json.encode(CoverageReply(feeds=rows))
 
     async def gaps(self, payload: bytes) -> bytes:
         request = read(payload, GapsRequest)
@@ -148,7 +158,7 @@ class Answers:
         return msgspec.json.encode({"switches": newest, "truncated": more is not None})
 
 
-def _coverage(coverage: Coverage, budget: int) -> FeedCoverage:
+def _coverage(coverage: Coverage, budget: int, *, products: bool) -> FeedCoverage:
     lists = {
         "stalled": coverage.stalled,
         "missing": coverage.missing,
@@ -169,6 +179,7 @@ def _coverage(coverage: Coverage, budget: int) -> FeedCoverage:
         ratio=coverage.ratio,
         truncated=any(len(names[what]) < len(instruments) for what, instruments in lists.items()),
         **names,
+        products=[ProductCoverage(**asdict(one)) for one in coverage.products] if products else [],
     )
 
 

@@ -31,6 +31,7 @@ from gateway.control import (
     SwitchesRequest,
 )
 from gateway.control.events import Switch
+from gateway.control.figures import Figures
 from gateway.errors import ControlError
 from gateway.model import Contract, Instrument
 from gateway.subjects import control_subject
@@ -139,9 +140,13 @@ class Requests:
 
     # -- how it is, and how it was -------------------------------------------------------------------------------
 
-    async def coverage(self, feed: str | None = None) -> list[FeedCoverage]:
+    async def figures(self) -> Figures:
+        """Rates, latencies and states in numbers; cheap enough to ask each second."""
+        return await self._ask("figures", None, Figures)
+
+    async def coverage(self, feed: str | None = None, *, products: bool = False) -> list[FeedCoverage]:
         """Coverage of each feed, or of one, as of now."""
-        return (await self._ask("coverage", CoverageRequest(feed=feed), CoverageReply)).feeds
+        return (await self._ask("coverage", CoverageRequest(feed=feed, products=products), CoverageReply)).feeds
 
     async def gaps(self, date: str | int | None = None, *, feed: str | None = None) -> GapsReply:
         """The gaps of a trading day (``20250829``, ``"2025-08-29"``; None: the latest one known), all pages in one."""

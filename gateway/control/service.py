@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from gateway.control import FeedStatus, LedgerStatus, Rotated, Subscription
     from gateway.control.events import Switch
+    from gateway.control.figures import Figures
     from gateway.flow.coverage import Coverage
     from gateway.flow.gaphistory import GapDay
     from gateway.model import Contract, Instrument, LineStatus
@@ -127,10 +128,14 @@ class Desk(Protocol):
 class ControlService:
     """Serves ``md.ctl.<name>.*`` from a Desk. Ends with the bus, so it has nothing to close."""
 
-    def __init__(self, bus: Bus, desk: Desk, name: str, *, page_bytes: int = PAGE_BYTES) -> None:
+    def __init__(
+        self, bus: Bus, desk: Desk, name: str, *, figures: Callable[[], Figures], page_bytes: int = PAGE_BYTES
+    ) -> None:
+        """``figures`` is called on the loop, at each such request."""
         self._bus = bus
         self._desk = desk
         self._name = name
+        self._figures = figures
         self._page_bytes = page_bytes
         self.answered: Counter[str] = Counter()
         """Requests answered, by endpoint."""
@@ -143,7 +148,9 @@ class ControlService:
 
     def endpoints(self) -> dict[str, Handler]:
         """Subject → handler, for a bus or for a direct call. Handlers raise ControlError."""
-        answers = Answers(self._desk, self._name, self._page_bytes).handlers() | Orders(self._desk).handlers()
+        answers = (
+            Answers(self._desk, self._name, self._figures, self._page_bytes).handlers() | Orders(self._desk).handlers()
+        )
         return {control_subject(end, self._name): self._counted(end, do) for end, do in answers.items()}
 
     def _counted(self, endpoint: str, answer: Handler) -> Handler:

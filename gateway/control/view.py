@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from gateway.assembly import Feed
 from gateway.clock import Clock
 from gateway.control.desk import GatewayDesk
+from gateway.control.figures import FeedFigures, Figures, LineFigures
 from gateway.control.oversight import Oversight
 from gateway.flow.pipeline import FeedFlow, Pipeline
 from gateway.flow.publisher import Publisher
@@ -19,6 +20,7 @@ from gateway.model import LineId
 from gateway.ports import Bus
 
 _EVERY_S = 1.0
+_MS = 1_000_000
 _WINDOW = 5
 """Throughput is told over so many samples: long enough to be calm, short enough to see a stop."""
 
@@ -44,6 +46,7 @@ class GatewayView:
         self._clock = clock
         self._oversight = oversight
         self._marks: deque[tuple[float, Counter[LineId], int]] = deque(maxlen=_WINDOW + 1)
+        self._latencies: deque[LatencyHistogram] = deque(maxlen=_WINDOW + 1)
 
     @property
     def latency(self) -> LatencyHistogram:
@@ -60,6 +63,7 @@ class GatewayView:
         """Note the counts as of now."""
         ticks = Counter({line.id: line.counts.delivered for feed in self._feeds for line in feed.lines})
         self._marks.append((self._clock.monotonic(), ticks, self._publisher.taken))
+        self._latencies.append(self._pipeline.latency.copy())
 
     def throughput(self, line: LineId) -> float:
         """Ticks a second that a line delivered, over the last seconds."""
@@ -97,6 +101,26 @@ class GatewayView:
             ledger=self._ledger(),
             events_published=self._oversight.announcer.published,
             events_dropped=self._oversight.announcer.dropped,
+        )
+
+    def figures(self) -> Figures:
+        """What the control service's endpoint ``figures`` says."""
+        recent = self._latencies[-1].since(self._latencies[0]) if self._latencies else LatencyHistogram()
+        counted = recent.count > 0
+        connection = self._bus.connection
+        return Figures(
+            at_ns=self._clock.wall_ns(),
+            epoch=self.desk.epoch,
+            published=self._publisher.settled,
+            published_rate=self.published_rate(),
+            received_rate=self.received_rate(),
+            p50_ms=recent.percentile(50) / _MS if counted else None,
+            p99_ms=recent.percentile(99) / _MS if counted else None,
+            held=self._publisher.held,
+            bus_connected=self._bus.connected,
+            bus_reconnects=max(connection - 1, 0),
+            lines=[_line_figures(self._line(feed, line)) for feed in self._feeds for line in feed.lines],
+            feeds=[_feed_figures(self._feed(feed)) for feed in self._feeds],
         )
 
     def _feed(self, feed: Feed) -> FeedSample:
@@ -170,3 +194,34 @@ class GatewayView:
         return StopSample(
             stop="publish", entered=publisher.taken, left=publisher.settled, dropped=dict(publisher.dropped)
         )
+
+
+def _line_figures(line: LineSample) -> LineFigures:
+    return LineFigures(
+        line=f"{line.feed}:{line.account}",
+        feed=line.feed,
+        state=line.state,
+        rate=line.throughput,
+        received=line.received,
+        first=line.first,
+        dropped=sum(line.dropped.values()) + sum(line.rejected.values()),
+        restarts=line.restarts,
+        disconnects=line.disconnects,
+        rate_limit_waits=line.rate_limit_waits,
+        wanted=line.wanted,
+        confirmed=line.confirmed,
+        failed=line.failed,
+        stalled=line.stalled,
+        silent=line.silent,
+        suspect=line.suspect,
+    )
+
+
+def _feed_figures(feed: FeedSample) -> FeedFigures:
+    return FeedFigures(
+        feed=feed.feed,
+        session=feed.session,
+        failover_ms=feed.latency_ms.get("failover"),
+        failback_ms=feed.latency_ms.get("failback"),
+        unplaced=feed.unplaced,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Protocol
 
+from gateway.calendar import product_of
 from gateway.clock import Clock
 from gateway.flow.gaps import Gap, Seen, Watched
 from gateway.flow.phases import Hours, Phases
@@ -23,12 +24,13 @@ class Stream(Protocol):
 class Contract:
     """A wanted contract."""
 
-    __slots__ = ("after", "feed", "group", "instrument", "left_ns", "lines", "outage", "sole", "stream")
+    __slots__ = ("after", "feed", "group", "instrument", "left_ns", "lines", "outage", "product", "sole", "stream")
 
     def __init__(self, feed: Feed, group: Group, instrument: Instrument, lines: int) -> None:
         self.feed = feed
         self.group = group
         self.instrument = instrument
+        self.product = (instrument.exchange, product_of(instrument) or instrument.exchange)
         self.lines = lines
         """The lines that cover it, a bit each."""
         self.left_ns = 0

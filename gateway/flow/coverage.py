@@ -9,6 +9,8 @@ from typing import Protocol
 from gateway.flow.carried import Feed, Stream
 from gateway.model import Instrument
 
+_TICKING, _QUIET, _STALLED, _MISSING = range(4)
+
 
 class StallRules(Protocol):
     """When silence of a contract in an open or auction phase is a stall (the watchdog knows)."""
@@ -33,6 +35,20 @@ class FixedRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProductCoverage:
+    """The contracts of one product in numbers; they add up as those of the feed do."""
+
+    exchange: str
+    product: str
+    """``rb``, ``MA``, ``IO``; contracts with numbers for codes count under their exchange's name."""
+    wanted: int
+    ticking: int
+    quiet: int
+    stalled: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """One feed as of one moment: ``wanted = confirmed + missing`` and ``confirmed = ticking + quiet + stalled``."""
 
@@ -53,6 +69,8 @@ class Coverage:
     """Wanted, and no line carries it."""
     unexpected: tuple[Instrument, ...]
     """A line carries it, and nobody wants it."""
+    products: tuple[ProductCoverage, ...] = ()
+    """By exchange and product."""
 
     @property
     def ratio(self) -> float | None:
@@ -68,24 +86,33 @@ def count_coverage(
     stalled: list[Instrument] = []
     missing: list[Instrument] = []
     ticking = 0
+    products: dict[tuple[str, str], list[int]] = {}
     fresh_from, is_stalled = now - rules.fresh_ns, rules.is_stalled
     for group in feed.groups.values():
         in_session = group.hours.at(now).phase in ("open", "auction")
         for contract in group.contracts:
+            counts = products.get(contract.product)
+            if counts is None:
+                counts = products[contract.product] = [0, 0, 0, 0]
             if not contract.lines:
                 missing.append(contract.instrument)
+                counts[_MISSING] += 1
                 continue
             stream = contract.stream
             if stream is None:
                 stream = contract.stream = stream_of(contract.instrument)
             if stream is None or not stream.seq:
                 quiet.append(contract.instrument)
+                counts[_QUIET] += 1
             elif stream.recv_ns > fresh_from:
                 ticking += 1
+                counts[_TICKING] += 1
             elif in_session and is_stalled(contract.instrument, now - stream.recv_ns):
                 stalled.append(contract.instrument)
+                counts[_STALLED] += 1
             else:
                 quiet.append(contract.instrument)
+                counts[_QUIET] += 1
     carried: set[Instrument] = set().union(*feed.carried.values())
     return Coverage(
         feed=feed.name,
@@ -98,4 +125,17 @@ def count_coverage(
         stalled=tuple(stalled),
         missing=tuple(missing),
         unexpected=tuple(sorted(carried - feed.wanted)),
+        products=tuple(_product(*key, counts) for key, counts in sorted(products.items())),
+    )
+
+
+def _product(exchange: str, product: str, counts: list[int]) -> ProductCoverage:
+    return ProductCoverage(
+        exchange=exchange,
+        product=product,
+        wanted=sum(counts),
+        ticking=counts[_TICKING],
+        quiet=counts[_QUIET],
+        stalled=counts[_STALLED],
+        missing=counts[_MISSING],
     )

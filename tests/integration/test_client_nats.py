@@ -35,7 +35,7 @@ async def market(server) -> AsyncIterator[Market]:
     bus = NatsBus(server.url, **FAST)
     await bus.start()
     market = Market(bus)
-    await ControlService(bus, market, "feedgate").start()
+    await ControlService(bus, market, "feedgate", figures=market.figures).start()
     yield market
     await bus.aclose()
 

@@ -43,7 +43,7 @@ async def market(server) -> AsyncIterator[Telling]:
     await bus.start()
     market = Telling(bus)
     market.rows = {"ctp:primary": [], "ctp:backup": []}
-    await ControlService(bus, market, "feedgate").start()
+    await ControlService(bus, market, "feedgate", figures=market.figures).start()
     yield market
     await bus.aclose()
 

@@ -32,7 +32,7 @@ async def market(server) -> AsyncIterator[Market]:
     bus = NatsBus(server.url, **FAST)
     await bus.start()
     market = Market(bus)
-    await ControlService(bus, market, "feedgate").start()
+    await ControlService(bus, market, "feedgate", figures=market.figures).start()
     yield market
     await bus.aclose()
 
@@ -118,7 +118,7 @@ async def test_a_gateway_that_is_away_is_asked_again_until_it_is_back(server, re
         market = Market(bus)
         market.send = lambda subject, payload: None
         market.publish(QUIET)
-        await ControlService(bus, market, "feedgate").start()
+        await ControlService(bus, market, "feedgate", figures=market.figures).start()
         assert (await reading).seq == 1
         assert (stream.refreshes, stream.lost) == (1, 0)
         await bus.aclose()

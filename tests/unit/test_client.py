@@ -27,7 +27,7 @@ async def bus() -> AsyncIterator[MemoryBus]:
 @pytest.fixture
 async def market(bus) -> Market:
     market = Market(bus)
-    await ControlService(bus, market, "feedgate", page_bytes=1_000).start()
+    await ControlService(bus, market, "feedgate", figures=market.figures, page_bytes=1_000).start()
     return market
 
 

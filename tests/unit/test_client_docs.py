@@ -15,6 +15,7 @@ from gateway.client import Client
 from gateway.codec import encode_market
 from gateway.control import ENDPOINTS
 from gateway.control.events import Switch
+from gateway.control.figures import Figures
 from gateway.model import Instrument, Tick
 from gateway.subjects import tick_subject
 from tests.unit.control.market import tick_of
@@ -37,6 +38,7 @@ KINDS = {
     ("request", "restart_line"): control.RestartRequest,
     ("request", "rotate"): control.RotateRequest,
     ("reply", "rotate"): control.Rotated,
+    ("reply", "figures"): Figures,
     ("request", "coverage"): control.CoverageRequest,
     ("reply", "coverage"): control.CoverageReply,
     ("request", "gaps"): control.GapsRequest,

@@ -54,7 +54,7 @@ def test_snapshot_and_stream_together_give_each_number_once_and_count_exactly_th
         await bus.start()
         market = Market(bus)
         script = Script(market)
-        await ControlService(bus, market, "feedgate").start()
+        await ControlService(bus, market, "feedgate", figures=market.figures).start()
         script.play([("publish", "INE.start", 0), *before])
         async with Client(bus) as client, client.ticks("*") as stream:
             script.play(meanwhile)

@@ -29,7 +29,7 @@ async def bus() -> AsyncIterator[MemoryBus]:
 async def market(bus: MemoryBus) -> Market:
     market = Market(bus)
     market.rows = {"ctp:primary": [], "ctp:backup": []}
-    await ControlService(bus, market, "feedgate", page_bytes=4_000).start()
+    await ControlService(bus, market, "feedgate", figures=market.figures, page_bytes=4_000).start()
     return market
 
 

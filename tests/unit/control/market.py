@@ -10,6 +10,7 @@ import msgspec
 from gateway.codec import CODECS, encode_market
 from gateway.control import FeedStatus, LedgerStatus, Subscription, SubscriptionState
 from gateway.control.events import Switch
+from gateway.control.figures import FeedFigures, Figures, LineFigures
 from gateway.flow.coverage import Coverage
 from gateway.flow.gaphistory import GapDay
 from gateway.model import UNPUBLISHED, Contract, Instrument, LineState, LineStatus, Tick
@@ -174,6 +175,18 @@ class Market:
 
     def warnings(self) -> Sequence[str]:
         return self.warned
+
+    def figures(self) -> Figures:
+        line = LineFigures(
+            line="ctp:primary", feed="ctp", state=LineState.STREAMING, rate=6.0, received=24, first=12, dropped=1,
+            restarts=0, disconnects=1, rate_limit_waits=0, wanted=8, confirmed=7, failed=1, stalled=1, silent=False,
+            suspect=False,
+        )  # fmt: skip
+        return Figures(
+            at_ns=5, epoch=self.epoch, published=12, published_rate=3.0, received_rate=6.0, p50_ms=None, p99_ms=0.5,
+            held=0, bus_connected=True, bus_reconnects=0, lines=[line],
+            feeds=[FeedFigures(feed="ctp", session="day", failover_ms=272.0)],
+        )  # fmt: skip
 
     def coverage(self) -> Sequence[Coverage]:
         return self.covered

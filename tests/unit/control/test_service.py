@@ -30,7 +30,7 @@ def market(bus: MemoryBus) -> Market:
 
 @pytest.fixture
 async def service(bus: MemoryBus, market: Market) -> ControlService:
-    service = ControlService(bus, market, "feedgate", page_bytes=2_000)
+    service = ControlService(bus, market, "feedgate", figures=market.figures, page_bytes=2_000)
     await service.start()
     return service
 
@@ -41,7 +41,9 @@ async def ask(bus: MemoryBus, endpoint: str, request: object = None) -> bytes:
 
 
 def test_every_endpoint_of_the_vocabulary_is_served(bus, market) -> None:
-    assert set(ControlService(bus, market, "gw2").endpoints()) == {f"md.ctl.gw2.{name}" for name in ENDPOINTS}
+    assert set(ControlService(bus, market, "gw2", figures=market.figures).endpoints()) == {
+        f"md.ctl.gw2.{name}" for name in ENDPOINTS
+    }
 
 
 @pytest.mark.parametrize("codec", ["msgpack", "json"])
@@ -71,14 +73,14 @@ async def test_last_comes_in_pages_below_the_size_that_together_hold_each_instru
 
 
 async def test_a_full_size_page_fits_a_nats_message(bus, market) -> None:
-    await ControlService(bus, market, "big").start()
+    await ControlService(bus, market, "big", figures=market.figures).start()
     market.publish(*(f"SHFE.rb{number}" for number in range(5_000)))
     data = await bus.request(control_subject("last", "big"), b"")
     assert 400_000 < len(data) < 512 * 1024
 
 
 async def test_a_limit_cuts_a_page_and_a_single_oversized_row_still_goes(bus, market) -> None:
-    await ControlService(bus, market, "tiny", page_bytes=1).start()
+    await ControlService(bus, market, "tiny", figures=market.figures, page_bytes=1).start()
     market.publish("SHFE.rb1", "SHFE.rb2")
     reply = msgspec.msgpack.decode(await bus.request("md.ctl.tiny.last", b'{"limit": 5}'), type=LastReply)
     assert (len(reply.ticks), reply.cursor) == (1, 1)

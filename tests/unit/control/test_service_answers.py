@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from gateway.bus.memory import MemoryBus
 from gateway.control import FeedStatus, LedgerStatus, StatusReply
 from gateway.control.service import ControlService
 from gateway.errors import ControlError
-from gateway.flow.coverage import Coverage
+from gateway.flow.coverage import Coverage, ProductCoverage
 from gateway.flow.gaphistory import GapDay
 from gateway.flow.gaps import Gap, LedgerError, Watched
 from gateway.model import Instrument
@@ -34,7 +35,7 @@ async def bus() -> AsyncIterator[MemoryBus]:
 async def market(bus: MemoryBus) -> Market:
     market = Market(bus)
     market.rows = {"ctp:primary": [], "ctp:backup": [], "sopt:primary": []}
-    await ControlService(bus, market, "feedgate", page_bytes=6_000).start()
+    await ControlService(bus, market, "feedgate", figures=market.figures, page_bytes=6_000).start()
     return market
 
 
@@ -104,6 +105,7 @@ async def test_coverage_counts_each_feed_and_names_what_is_wrong(bus, market) ->
         "missing": ["SHFE.au0000"],
         "unexpected": ["SHFE.cu0000", "SHFE.cu0001"],
         "truncated": False,
+        "products": [],
     }
     assert [row["feed"] for row in reply["feeds"]] == ["ctp", "sopt"]
     only = await ask(bus, "coverage", feed="sopt")
@@ -112,8 +114,23 @@ async def test_coverage_counts_each_feed_and_names_what_is_wrong(bus, market) ->
         await ask(bus, "coverage", feed="cpt")
 
 
+async def test_coverage_by_product_is_told_when_it_is_asked_for(bus, market) -> None:
+    rb = ProductCoverage(exchange="SHFE", product="rb", wanted=4, ticking=1, quiet=1, stalled=1, missing=1)
+    market.covered = [replace(coverage_of("ctp"), products=(rb,))]
+    assert (await ask(bus, "coverage"))["feeds"][0]["products"] == []
+    (row,) = (await ask(bus, "coverage", products=True))["feeds"]
+    assert row["products"] == [asdict(rb)]
+
+
+async def test_figures_are_told_in_numbers(bus, market) -> None:
+    reply = await ask(bus, "figures")
+    assert (reply["published_rate"], reply["p50_ms"], reply["p99_ms"]) == (3.0, None, 0.5)
+    assert (reply["lines"][0]["line"], reply["lines"][0]["first"]) == ("ctp:primary", 12)
+    assert reply["feeds"][0]["failover_ms"] == 272.0
+
+
 async def test_thirty_thousand_missing_contracts_are_counted_whole_in_a_reply_that_fits(bus, market) -> None:
-    await ControlService(bus, market, "big").start()
+    await ControlService(bus, market, "big", figures=market.figures).start()
     market.covered = [coverage_of("ctp", 30_000), coverage_of("sopt", 30_000)]
     data = await bus.request(control_subject("coverage", "big"), b"")
     feeds = json_of(data)["feeds"]

@@ -29,7 +29,7 @@ async def bus() -> AsyncIterator[MemoryBus]:
 async def market(bus: MemoryBus) -> Market:
     market = Market(bus)
     market.rows = {"ctp:primary": [], "ctp:backup": []}
-    await ControlService(bus, market, "feedgate").start()
+    await ControlService(bus, market, "feedgate", figures=market.figures).start()
     return market
 
 

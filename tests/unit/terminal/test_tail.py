@@ -53,7 +53,7 @@ async def client() -> AsyncIterator[Client]:
 @pytest.fixture
 async def market(client) -> Market:
     market = Market(client._bus)
-    await ControlService(client._bus, market, "feedgate").start()
+    await ControlService(client._bus, market, "feedgate", figures=market.figures).start()
     return market
 
 
