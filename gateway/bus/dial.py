@@ -14,6 +14,7 @@ from urllib.parse import ParseResult, unquote, urlsplit
 from nats import errors
 
 from gateway.bus.wire import Wire
+from gateway.cancellation import cancellation_heard
 from gateway.errors import BusError
 
 _DEFAULT_PORT = 4222
@@ -123,8 +124,9 @@ class Dialler:
 
             wire = Wire(role, lost, on_told)
             try:
-                async with asyncio.timeout(limit):
-                    await wire.open(**self._options(server, role))
+                with cancellation_heard():
+                    async with asyncio.timeout(limit):
+                        await wire.open(**self._options(server, role))
             except BaseException as error:
                 await wire.finish(0.1)
                 if not isinstance(error, Exception) or isinstance(error, BusError):

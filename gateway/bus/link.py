@@ -62,10 +62,9 @@ class Link:
         """Close within the options' ``close_timeout``. Idempotent."""
         self._closing = True
         keeper, self._keeper = self._keeper, None
-        while keeper is not None and not keeper.done():
-            # Again and again: wait_for, which nats-py connects with, can swallow a cancellation in Python 3.11.
+        if keeper is not None:
             keeper.cancel()
-            await asyncio.wait({keeper}, timeout=1.0)
+            await asyncio.wait({keeper})
         wire, self.wire = self.wire, None
         self._up.clear()
         if wire is not None:

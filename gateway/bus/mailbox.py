@@ -29,7 +29,8 @@ class Mailbox(AsyncIterator[Message]):
     server broke meanwhile: messages published during an interruption are not delivered later.
 
     Iteration ends after ``aclose`` or when the bus closes; what had arrived before is still handed out when the
-    bus closes, and is discarded by ``aclose``. A reader of many messages takes them with :meth:`runs` instead.
+    bus closes, and is discarded by ``aclose``. Who takes many messages takes them with :meth:`listen` instead; then
+    nothing waits here.
     """
 
     def __init__(self, subject: str, limit: int, on_close: Callable[[Mailbox], None]) -> None:
@@ -40,8 +41,9 @@ class Mailbox(AsyncIterator[Message]):
         self._on_close = on_close
         self._waiting: deque[Pair] = deque(maxlen=limit)
         self._reader: asyncio.Future[None] | None = None
+        self._take: Callable[[Sequence[Pair]], None] | None = None
+        self._changed: Callable[[], None] | None = None
         self._closed = False
-        self._interrupted = False
 
     def __len__(self) -> int:
         """How many messages wait."""
@@ -60,6 +62,9 @@ class Mailbox(AsyncIterator[Message]):
         """Bus side: deliver messages in order; the run stays the caller's. Never waits and never raises."""
         if self._closed:
             return
+        if self._take is not None:
+            self._take(run)
+            return
         waiting = self._waiting
         excess = len(waiting) + len(run) - self._limit
         if excess > 0:
@@ -67,10 +72,21 @@ class Mailbox(AsyncIterator[Message]):
         waiting.extend(run)  # bounded: pushes the oldest out
         self._wake()
 
+    def listen(self, take: Callable[[Sequence[Pair]], None], changed: Callable[[], None]) -> None:
+        """Give every run to ``take`` when it comes, on the loop, instead of keeping it for a reader.
+
+        The run stays the bus's. ``changed`` is called after each interruption and at the end. Neither may raise.
+        """
+        if self._reader is not None or self._take is not None:
+            raise RuntimeError(f"two readers on one subscription of {self.subject}; subscribe once for each")
+        self._take, self._changed = take, changed
+        if self._waiting:
+            take(tuple(self._waiting))
+            self._waiting.clear()
+
     def interrupt(self) -> None:
-        """Bus side: the way to the server broke; a reader of :meth:`runs` is told."""
+        """Bus side: the way to the server broke; a listener is told."""
         self.interruptions += 1
-        self._interrupted = True
         self._wake()
 
     def end(self) -> None:
@@ -84,21 +100,6 @@ class Mailbox(AsyncIterator[Message]):
                 raise StopAsyncIteration
             await self._arrival()
         return Delivery(*self._waiting.popleft())
-
-    async def runs(self) -> AsyncIterator[Sequence[Pair]]:
-        """Everything that waits, each time that something came: ``(subject, data)`` pairs, no object a message.
-
-        An empty run says that the way to the server broke since the run before. Ends like the iteration.
-        """
-        while True:
-            while not (self._waiting or self._interrupted):
-                if self._closed:
-                    return
-                await self._arrival()
-            run = list(self._waiting)
-            self._waiting.clear()
-            self._interrupted = False
-            yield run
 
     async def aclose(self) -> None:
         """Unsubscribe and discard what waits. Idempotent."""
@@ -117,5 +118,7 @@ class Mailbox(AsyncIterator[Message]):
             self._reader = None
 
     def _wake(self) -> None:
+        if self._changed is not None:
+            self._changed()
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)

@@ -17,6 +17,7 @@ from nats.micro.service import EndpointStats
 
 from gateway.bus.service import Reply, Responder, ServiceCounters
 from gateway.bus.wire import Wire
+from gateway.cancellation import cancellation_heard
 from gateway.errors import BusError, ControlError
 from gateway.ports import Handler
 
@@ -96,19 +97,21 @@ class Services:
         await self._responder.aclose()
 
     async def _serve_on(self, wire: Wire, service: Service) -> None:
-        with warnings.catch_warnings():
-            # nats-py 2.16 stamps a service with datetime.utcnow(), which Python 3.12 deprecates.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            running = await micro.add_service(
-                wire, name=service.name, version=service.version, stats_handler=self._statistics
-            )
-        for subject, handler in service.endpoints.items():
-            await running.add_endpoint(
-                name=_UNNAMED.sub("-", subject).strip("-"),
-                subject=subject,
-                handler=partial(self._take, subject, handler),
-            )
-        await wire.flush()
+        with cancellation_heard():
+            with warnings.catch_warnings():
+                # nats-py 2.16 stamps a service with datetime.utcnow(), which Python 3.12 deprecates.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                running = await micro.add_service(
+                    wire, name=service.name, version=service.version, stats_handler=self._statistics
+                )
+            for subject, handler in service.endpoints.items():
+                await running.add_endpoint(
+                    name=_UNNAMED.sub("-", subject).strip("-"),
+                    subject=subject,
+                    handler=partial(self._take, subject, handler),
+                )
+            # nats-py's flush sends its PING ahead of the SUBs that still wait for its flusher
+            await wire.round_trip()
 
     async def _take(self, subject: str, handler: Handler, request: Request) -> None:
         self._responder.take(subject, handler, request.data, partial(_answer, request))

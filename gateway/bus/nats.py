@@ -15,6 +15,7 @@ from gateway.bus.micro import Service, Services, ask
 from gateway.bus.service import Responder
 from gateway.bus.subject import check_pattern, check_subject
 from gateway.bus.wire import Wire
+from gateway.cancellation import to_the_end
 from gateway.errors import BusError, ControlError
 from gateway.ports import Handler, Message
 
@@ -225,7 +226,13 @@ class NatsBus:
             raise
 
     async def aclose(self) -> None:
-        """Close both connections within ``close_timeout``; subscriptions end, running requests are cancelled."""
+        """Close both connections within ``close_timeout``; subscriptions end, running requests are cancelled.
+
+        Idempotent. Not cut short by a cancellation, which is raised when all is closed.
+        """
+        await to_the_end(self._close())
+
+    async def _close(self) -> None:
         self._closed = True
         await self._services.aclose()
         self._tick_wire = None

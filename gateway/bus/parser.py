@@ -25,6 +25,8 @@ _HEAD = re.compile(rb"MSG (\S{1,512}) ([0-9]{1,18})")
 _SIZE = re.compile(rb"[0-9]{1,18}")
 _KEPT = 65_536
 """Subjects, and sizes, that are remembered; beyond it the table starts afresh (30,000 contracts fit)."""
+_KEPT_IN_PART = 128 * 1024
+"""Bytes of a message that are put together anew with each chunk; a longer one grows in nats-py's buffer."""
 _LONGEST_LINE = 1 << 20
 """Of an INFO line, which in a large cluster names every server. Control lines of messages are far shorter."""
 _LARGEST_PAYLOAD = 8 << 20
@@ -44,11 +46,29 @@ class SinkParser(Parser):
         self._max_payload = max_payload
         self._heads: dict[bytes, tuple[Sink, str]] = {}
         self._sizes: dict[bytes, int] = {}
+        self._cut = False
+        """Whether the last walk ended for want of bytes."""
         super().__init__(client)
 
     def forget(self) -> None:
         """A sink came or went."""
         self._heads.clear()
+
+    def feed(self, data: bytes) -> bytes:
+        """Deal at once with what needs no ``await``: messages for sinks, the last of them perhaps in part.
+
+        What it returns goes to :meth:`parse`, before anything is fed again.
+        """
+        if self.state != AWAITING_CONTROL_LINE:
+            return data
+        if self.buf:
+            data = bytes(self.buf) + data
+            self.buf.clear()
+        at = self._walk(data, 0)
+        if self._cut and len(data) - at <= _KEPT_IN_PART:
+            self.buf += data[at:]
+            return b""
+        return data[at:]
 
     async def parse(self, data: bytes = b"") -> None:
         """Deal with everything complete in ``data``, keep the rest for the next call."""
@@ -79,6 +99,7 @@ class SinkParser(Parser):
         heads, sizes, find, end = self._heads, self._sizes, data.find, len(data)
         sink: Sink | None = None
         run: list[Pair] = []
+        self._cut = True
         while True:
             line_end = find(_CRLF, at)
             if line_end < 0:
@@ -86,13 +107,16 @@ class SinkParser(Parser):
             head, _, digits = data[at:line_end].rpartition(_SPACE)
             known = heads.get(head) or self._known(head)
             if known is None:
+                self._cut = False
                 break
             size = sizes.get(digits)
             if size is None and (size := self._size(digits)) is None:
+                self._cut = False
                 break
             start = line_end + CRLF_SIZE
             stop = start + size
             if stop + CRLF_SIZE > end:
+                self._cut = size <= _KEPT_IN_PART
                 break
             if known[0] is not sink:
                 if sink is not None:

@@ -17,6 +17,7 @@ from nats import errors
 from nats.aio.client import Client, __version__
 from nats.aio.transport import TcpTransport
 
+from gateway.bus.intake import Intake
 from gateway.bus.parser import Sink, SinkParser
 from gateway.bus.subject import check_pattern
 from gateway.errors import BusError
@@ -98,6 +99,7 @@ class Wire(Client):
         self._on_lost = on_lost
         self._on_told = on_told
         self._require_tls = False
+        self._ending = False
         self._sinks: dict[int, Sink] = {}
         self._sizes = _Sizes(0)
         self._out: asyncio.WriteTransport | None = None
@@ -147,11 +149,15 @@ class Wire(Client):
         """PING and its PONG, behind everything sent before. False when the connection broke meanwhile."""
         if self._out is None or self.lost.done():
             return False
+        if self._pending:
+            # what nats-py was told (SUB, replies) and its flusher has not got to yet
+            self._out.write(b"".join(self._pending))
+            self._pending.clear()
+            self._pending_data_size = 0
         pong: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
         self._out.write(_PING)
-        # Shielded: nats-py gives PONGs out in order and fails on a future that its owner has cancelled.
-        return await asyncio.shield(pong)
+        return await pong
 
     async def drain(self) -> None:
         """Wait until the write buffer is below the transport's mark. Raises OSError on loss."""
@@ -194,6 +200,7 @@ class Wire(Client):
 
     async def finish(self, limit: float) -> None:
         """Close in peace within ``limit`` seconds, then by force. Idempotent. Not from a nats-py callback."""
+        self._ending = True
         tasks = [
             task for task in (self._reading_task, self._ping_interval_task, self._flusher_task) if task is not None
         ]
@@ -202,6 +209,16 @@ class Wire(Client):
                 await self.close()
         except Exception as error:  # noqa: BLE001 - nats-py's close also asserts; the socket is cut below either way
             _log.debug("the %s connection did not close in peace: %s", self.label, error)
+        finally:
+            # also when whoever closes it is cancelled meanwhile
+            self._cut(tasks)
+        if tasks:
+            done, _ = await asyncio.wait(tasks, timeout=1.0)
+            for task in done:
+                if not task.cancelled() and task.exception() is not None:
+                    _log.debug("a task of the %s connection had failed", self.label, exc_info=task.exception())
+
+    def _cut(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         if not self.lost.done():
             self.lost.set_result(errors.ConnectionClosedError())
         if self._transport is not None:
@@ -210,11 +227,6 @@ class Wire(Client):
                 writer.transport.abort()
         for task in tasks:
             task.cancel()
-        if tasks:
-            done, _ = await asyncio.wait(tasks, timeout=1.0)
-            for task in done:
-                if not task.cancelled() and task.exception() is not None:
-                    _log.debug("a task of the %s connection had failed", self.label, exc_info=task.exception())
 
     # What nats-py calls.
 
@@ -231,16 +243,40 @@ class Wire(Client):
     async def _read_loop(self) -> None:
         """Until the connection ends. Whatever is wrong with what comes, it is a loss, and said."""
         try:
-            while self._transport is not None and not self.lost.done():
-                data = await self._transport.read(_READ)
-                if not data:
-                    raise errors.UnexpectedEOF  # noqa: TRY301 - the same way out as for every other loss
-                await self._ps.parse(data)
+            intake = await self._take_over()
+            while not self.lost.done():
+                await self._parser.parse(await intake.rest())
+                intake.done()
         except Exception as error:  # noqa: BLE001 - nats-py's parser lets JSON, number and attribute errors through
             self.fail(error)
 
+    async def _take_over(self) -> Intake:
+        """Read through nats-py's stream until it is known to be empty, which no one else can tell, then without it."""
+        while isinstance(self._transport, TcpTransport):
+            data = await self._transport.read(_READ)
+            if not data:
+                break
+            socket = getattr(getattr(self._transport, "_io_writer", None), "transport", None)
+            at_eof = self._transport.at_eof()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
+            if len(data) < _READ and isinstance(socket, asyncio.Transport) and not at_eof:
+                intake = Intake(socket, self._parser.feed, self._ended)
+                intake.take(data)
+                return intake
+            await self._parser.parse(data)
+        raise errors.UnexpectedEOF
+
+    def _ended(self, error: Exception | None) -> None:
+        if not self._ending:
+            self.fail(error or errors.UnexpectedEOF())
+
     async def _process_op_err(self, e: Exception) -> None:
         self.fail(e)
+
+    async def _process_pong(self) -> None:
+        if self._pongs and self._pongs[0].done():
+            # Whoever asked was cancelled. PONGs are given out in order, and nats-py fails on a future that is done.
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
 
     async def _process_err(self, err_msg: str) -> None:
         if "permissions violation" in err_msg or "invalid subject" in err_msg:

@@ -1,9 +1,11 @@
 """From the vendor's thread to the line's loop: the sink that sources deliver to (stops 1 to 3 of a tick).
 
-A callback costs one append. The first after a pause wakes the loop, which waits ``linger_s`` for company, parses up to
-``batch`` records, packs them into one frame and hands it on. Then it looks again by itself every ``linger_s``, or at
-once while a whole batch waits, until it finds nothing: a steady stream of callbacks wakes nobody. When whoever takes
-the frames cannot take more, nothing is drained and the queue drops its oldest, counted.
+A callback costs one append. The first after a pause wakes the loop, which waits at most ``linger_s`` for company,
+parses up to ``batch`` records, packs them into one frame and hands it on. Then it looks again by itself every
+``linger_s``, or at once while a whole batch waits, until it finds nothing: a steady stream of callbacks wakes nobody.
+It looks when the machine's monotonic clock is at a multiple of ``linger_s``, as all lines do: the frames of lines that
+carry the same ticks reach the core together, and wake it, the bus and its readers once. When whoever takes the frames
+cannot take more, nothing is drained and the queue drops its oldest, counted.
 """
 
 from __future__ import annotations
@@ -174,9 +176,14 @@ class Handoff:
         if self._due is not None:
             return
         if self._tuning.linger_s > 0:
-            self._due = self._loop.call_later(self._tuning.linger_s, self._drain)
+            self._look_later(self._loop.time())
         else:
             self._drain()
+
+    def _look_later(self, now: float) -> None:
+        """At the next time at which every line looks."""
+        linger_s = self._tuning.linger_s
+        self._due = self._loop.call_at(now - now % linger_s + linger_s, self._drain)
 
     def _drain(self) -> None:
         self._due = None
@@ -188,7 +195,7 @@ class Handoff:
             left = len(self._queue)
             if linger_s > 0 and left < self._tuning.batch:
                 # more is likely to come: a look of our own is cheaper than being woken by the vendor's thread
-                self._due = self._loop.call_at(began + linger_s, self._drain)
+                self._look_later(began)
                 return
             if left:
                 self._due = self._loop.call_soon(self._drain)

@@ -27,6 +27,7 @@ class Merged:
         self._opening: asyncio.Lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._overflow = 0
+        self._subscribed = False
         self.closed = False
         self.received = 0
         """Messages taken from the bus."""
@@ -48,6 +49,8 @@ class Merged:
         """Whether every subscription has ended. Raises what one of them failed with."""
         if not all(pump.done() for pump in self._pumps):
             return False
+        if not all(source.closed for source in self._sources if isinstance(source, Mailbox)):
+            return False
         for pump in self._pumps:
             if not pump.cancelled() and (error := pump.exception()) is not None:
                 raise error
@@ -55,11 +58,18 @@ class Merged:
 
     async def open(self) -> None:
         """Subscribe. Later calls do nothing. Raises BusError."""
+        if self._subscribed:
+            return  # each chunk asks
         async with self._opening:
-            if self._pumps or self.closed:
+            if self._subscribed or self.closed:
                 return
             self._sources = [self._bus.subscribe(subject) for subject in self._subjects]
-            self._pumps = [asyncio.create_task(self._pump(source)) for source in self._sources]
+            self._subscribed = True
+            for source in self._sources:
+                if isinstance(source, Mailbox):
+                    source.listen(self._put, self._listener(source))
+                else:
+                    self._pumps.append(asyncio.create_task(self._pump(source)))
             for pump in self._pumps:
                 pump.add_done_callback(lambda _done: self.wake())
             await asyncio.sleep(0)  # a bus that subscribes with the first read does it now, before we ask
@@ -86,26 +96,38 @@ class Merged:
         self._wake.clear()
         await self._wake.wait()
 
+    def _put(self, run: Sequence[Pair]) -> None:
+        waiting = self.waiting
+        self.received += len(run)
+        waiting.extend(run)
+        while len(waiting) > self._limit:
+            waiting.popleft()
+            self._overflow += 1
+        self._wake.set()
+
+    def _listener(self, mailbox: Mailbox) -> Callable[[], None]:
+        """What a mailbox calls when its way to the server broke, and when it ends."""
+        interruptions = mailbox.interruptions
+
+        def changed() -> None:
+            nonlocal interruptions
+            if mailbox.interruptions != interruptions:
+                interruptions = mailbox.interruptions
+                self._on_interruption()
+            self.wake()
+
+        return changed
+
     async def _pump(self, source: AsyncIterator[Message]) -> None:
-        waiting, limit = self.waiting, self._limit
+        """For a bus of another make, whose subscriptions can only be iterated."""
         interruptions = 0
-        async for run in source.runs() if isinstance(source, Mailbox) else _one_by_one(source):
-            self.received += len(run)
-            waiting.extend(run)
-            while len(waiting) > limit:
-                waiting.popleft()
-                self._overflow += 1
+        async for message in source:
+            self._put(((message.subject, message.data),))
             if _interruptions(source) != interruptions:
                 interruptions = _interruptions(source)
                 self._on_interruption()
-            self._wake.set()
 
 
 def _interruptions(source: object) -> int:
     count: int = getattr(source, "interruptions", 0)
     return count
-
-
-async def _one_by_one(source: AsyncIterator[Message]) -> AsyncIterator[Sequence[Pair]]:
-    async for message in source:
-        yield ((message.subject, message.data),)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from gateway.control import LastReply, LastRequest
+from gateway.control.messages.market import LastReply, LastRequest
 from gateway.errors import ControlError
 from gateway.model import Tick
 from gateway.stream.order import Track

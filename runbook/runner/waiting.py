@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import TypeVar
 
+from gateway.cancellation import to_the_end
+
+__all__ = ["done_within", "to_the_end"]
+
 T = TypeVar("T")
-
-
-async def to_the_end(awaitable: Awaitable[T]) -> T:
-    """Await this even while being cancelled; the cancellation is raised afterwards, unless this itself failed."""
-    task = asyncio.ensure_future(awaitable)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    result = task.result()
-    if cancelled is not None:
-        raise cancelled
-    return result
 
 
 async def done_within(task: asyncio.Task[T], seconds: float) -> bool:

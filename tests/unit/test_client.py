@@ -13,6 +13,7 @@ from gateway.control import Subscription, SubscriptionState
 from gateway.control.service import ControlService
 from gateway.errors import ControlError
 from gateway.model import Instrument, Tick
+from gateway.ports import Message
 from tests.unit.control.market import Market, tick_of
 
 
@@ -193,8 +194,27 @@ async def test_a_slow_consumer_sees_what_it_missed_as_loss_and_as_overflow(marke
     assert (stream.overflow, stream.lost) == (40, 40)
 
 
+class Foreign(MemoryBus):
+    """A bus of another make: its subscriptions can be iterated, and count what they drop, and no more."""
+
+    def subscribe(self, subject: str) -> AsyncIterator[Message]:
+        return ForeignMessages(super().subscribe(subject))
+
+
+class ForeignMessages(AsyncIterator[Message]):
+    def __init__(self, source: AsyncIterator[Message]) -> None:
+        self._source = source
+
+    @property
+    def dropped(self) -> int:
+        return getattr(self._source, "dropped", 0)
+
+    async def __anext__(self) -> Message:
+        return await anext(self._source)
+
+
 async def test_what_the_bus_dropped_for_this_consumer_counts_as_overflow_too() -> None:
-    bus = MemoryBus(queue_limit=4)
+    bus = Foreign(queue_limit=4)
     await bus.start()
     async with Client(bus) as client, client.ticks("SHFE.*", snapshot=False) as stream:
         market = Market(bus)

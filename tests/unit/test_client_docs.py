@@ -16,6 +16,7 @@ from gateway.codec import encode_market
 from gateway.control import ENDPOINTS
 from gateway.control.events import Switch
 from gateway.control.figures import Figures
+from gateway.control.messages.catalogue import ReloadReply, ReloadRequest
 from gateway.model import Instrument, Tick
 from gateway.subjects import tick_subject
 from tests.unit.control.market import tick_of
@@ -38,6 +39,8 @@ KINDS = {
     ("request", "restart_line"): control.RestartRequest,
     ("request", "rotate"): control.RotateRequest,
     ("reply", "rotate"): control.Rotated,
+    ("request", "reload_catalogue"): ReloadRequest,
+    ("reply", "reload_catalogue"): ReloadReply,
     ("reply", "figures"): Figures,
     ("request", "coverage"): control.CoverageRequest,
     ("reply", "coverage"): control.CoverageReply,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from gateway.bus.nats import NatsBus
 from gateway.errors import BusError
 from gateway.testing.nats import NatsServer, ServerOptions
+from tests import needing
 
 from .waiting import until
 
@@ -158,14 +157,10 @@ def test_what_cannot_work_is_refused_before_connecting(urls, more, named):
 
 @pytest.fixture
 def certificates(tmp_path: Path):
-    if shutil.which("openssl") is None:
-        reason = "openssl is not installed, so there are no certificates to test TLS with"
-        if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    program = needing.program("openssl")
 
     def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run([program, *arguments], cwd=tmp_path, check=True, capture_output=True)
 
     new = ["req", "-newkey", "rsa:2048", "-nodes", "-subj"]
     openssl(*new, "/CN=test CA", "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem")

@@ -48,20 +48,40 @@ async def test_a_second_reader_is_refused():
     await reading
 
 
-async def test_a_reader_of_runs_gets_everything_that_waits_at_once():
+async def test_a_listener_gets_each_run_when_it_comes_and_what_waited_first():
     box = Mailbox("x", 3, lambda box: None)
-    box.push("x", b"1")
-    box.push_run([("x", b"2"), ("x", b"3"), ("x", b"4")])
-    runs = box.runs()
-    assert [data for _, data in await anext(runs)] == [b"2", b"3", b"4"]
-    assert box.dropped == 1
-    reading = asyncio.create_task(anext(runs))
-    await asyncio.sleep(0)
-    box.push("x", b"5")
-    assert await reading == [("x", b"5")]
-    box.push("x", b"6")
+    box.push_run([("x", b"1"), ("x", b"2")])
+    taken: list[tuple[str, bytes]] = []
+    box.listen(taken.extend, lambda: None)
+    assert taken == [("x", b"1"), ("x", b"2")]
+    box.push_run([("x", b"%d" % number) for number in range(3, 9)])
+    box.push("x", b"9")
+    assert [data for _, data in taken] == [b"%d" % number for number in range(1, 10)]
+    assert (box.dropped, len(box)) == (0, 0)
     box.end()
-    assert [run async for run in runs] == [[("x", b"6")]]
+    box.push("x", b"10")
+    assert len(taken) == 9
+
+
+async def test_a_listener_is_told_of_interruptions_and_of_the_end():
+    box = Mailbox("x", 3, lambda box: None)
+    told: list[tuple[int, bool]] = []
+    box.listen(lambda run: None, lambda: told.append((box.interruptions, box.closed)))
+    box.interrupt()
+    await box.aclose()
+    assert told == [(1, False), (1, True)]
+
+
+async def test_a_listener_beside_a_reader_or_another_listener_is_refused():
+    box, other = Mailbox("x", 3, lambda box: None), Mailbox("x", 3, lambda box: None)
+    reading = asyncio.create_task(anext(box))
+    await asyncio.sleep(0)
+    other.listen(lambda run: None, lambda: None)
+    for taken in (box, other):
+        with pytest.raises(RuntimeError, match="two readers"):
+            taken.listen(lambda run: None, lambda: None)
+    box.push("x", b"")
+    await reading
 
 
 async def test_a_run_larger_than_the_box_keeps_the_latest_and_counts_the_rest():
@@ -71,17 +91,11 @@ async def test_a_run_larger_than_the_box_keeps_the_latest_and_counts_the_rest():
     assert (await anext(box)).data == b"7"
 
 
-async def test_an_interruption_wakes_a_reader_of_runs_and_no_other():
-    box, other = Mailbox("x", 3, lambda box: None), Mailbox("x", 3, lambda box: None)
-    runs = box.runs()
-    told, untold = asyncio.create_task(anext(runs)), asyncio.create_task(anext(other))
+async def test_an_interruption_is_no_message():
+    box = Mailbox("x", 3, lambda box: None)
+    reading = asyncio.create_task(anext(box))
     await asyncio.sleep(0)
     box.interrupt()
-    other.interrupt()
-    async with asyncio.timeout(10):
-        assert await told == []
-    assert (box.interruptions, other.interruptions) == (1, 1)
-    other.push("x", b"1")
-    assert (await untold).data == b"1"
-    await box.aclose()
-    assert [run async for run in runs] == []
+    assert box.interruptions == 1
+    box.push("x", b"1")
+    assert (await reading).data == b"1"

@@ -48,8 +48,13 @@ class Record:
         self.calls.append(("err", text))
 
 
-def read(chunks: Iterable[bytes], *, fast: bool) -> tuple[list[tuple[object, ...]], Exception | None, int]:
-    """The calls, what was raised, and the most that was kept between two chunks."""
+def read(
+    chunks: Iterable[bytes], *, fast: bool, fed: bool = True
+) -> tuple[list[tuple[object, ...]], Exception | None, int]:
+    """The calls, what was raised, and the most that was kept between two chunks.
+
+    ``fed``: each chunk goes to ``feed`` first, as a connection does it, and only what that leaves to ``parse``.
+    """
     record = Record()
     sinks = {sid: record.sink(sid) for sid in SINKS}
     parser = SinkParser(record, sinks, lambda: 1 << 20) if fast else Parser(record)
@@ -58,7 +63,9 @@ def read(chunks: Iterable[bytes], *, fast: bool) -> tuple[list[tuple[object, ...
         kept = 0
         for chunk in chunks:
             try:
-                await parser.parse(chunk)
+                rest = parser.feed(chunk) if fed and isinstance(parser, SinkParser) else chunk
+                if rest or not fed:
+                    await parser.parse(rest)
             except Exception as error:  # noqa: BLE001 - whatever it raises is compared
                 return error, kept
             kept = max(kept, len(parser.buf))
@@ -110,13 +117,14 @@ frames = st.one_of(
 places = st.lists(st.integers(0, 100_000), max_size=12)
 
 
-@given(st.lists(frames, max_size=15), places)
-@example([plain(b"a", b"1", b"abc"), plain(b"a", b"1", b"de")], [15])
-@example([plain(b"a", b"1", b"abc"), b"PING\r\n", plain(b"a", b"2", b"de")], list(range(60)))
-def test_whatever_comes_and_however_it_is_cut_the_calls_are_those_of_nats_py(stream, at) -> None:
+@given(st.lists(frames, max_size=15), places, st.booleans())
+@example([plain(b"a", b"1", b"abc"), plain(b"a", b"1", b"de")], [15], True)
+@example([plain(b"a", b"1", b"abc"), b"PING\r\n", plain(b"a", b"2", b"de")], list(range(60)), True)
+@example([plain(b"a", b"1", b"abc"), b"PING\r\n", plain(b"a", b"2", b"de")], list(range(60)), False)
+def test_whatever_comes_and_however_it_is_cut_the_calls_are_those_of_nats_py(stream, at, fed) -> None:
     data = b"".join(stream)
     expected, none, _ = read([data], fast=False)
-    calls, error, _ = read(cut(data, at), fast=True)
+    calls, error, _ = read(cut(data, at), fast=True, fed=fed)
     assert (calls, error, none) == (expected, None, None)
 
 
@@ -129,11 +137,11 @@ words = st.one_of(
 )
 
 
-@given(st.lists(words, max_size=30), places)
-def test_garbage_is_an_error_where_it_is_one_and_what_came_before_is_delivered(noise, at) -> None:
+@given(st.lists(words, max_size=30), places, st.booleans())
+def test_garbage_is_an_error_where_it_is_one_and_what_came_before_is_delivered(noise, at, fed) -> None:
     data = b"".join(noise)
     expected, refused, _ = read([data], fast=False)
-    calls, error, kept = read(cut(data, at), fast=True)
+    calls, error, kept = read(cut(data, at), fast=True, fed=fed)
     common = min(len(calls), len(expected))
     assert [repr(call) for call in calls[:common]] == [repr(call) for call in expected[:common]]
     assert kept <= len(data)
@@ -167,6 +175,22 @@ def test_a_message_may_be_as_large_as_the_server_says() -> None:
     data = plain(b"a", b"1", bytes(1 << 20))
     calls, error, _ = read(cut(data, range(0, len(data), 10_000)), fast=True)
     assert (len(calls), error) == (1, None)
+
+
+def test_messages_for_sinks_need_no_await_however_they_are_cut() -> None:
+    record = Record()
+    parser = SinkParser(record, {1: record.sink(1)}, lambda: 1 << 20)
+    data = b"".join(plain(b"a", b"1", b"%d" % number) for number in range(50))
+    assert all(parser.feed(chunk) == b"" for chunk in cut(data, range(0, len(data), 7)))
+    assert [call[4] for call in record.calls] == [b"%d" % number for number in range(50)]
+
+
+def test_what_needs_an_await_is_handed_back_with_everything_after_it() -> None:
+    record = Record()
+    parser = SinkParser(record, {1: record.sink(1)}, lambda: 1 << 20)
+    rest = b"PING\r\n" + plain(b"a", b"1", b"2")
+    assert parser.feed(plain(b"a", b"1", b"1") + rest) == rest
+    assert [call[4] for call in record.calls] == [b"1"]
 
 
 def test_long_lines_of_a_large_cluster_are_read() -> None:

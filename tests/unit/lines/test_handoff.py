@@ -180,6 +180,29 @@ async def test_a_steady_stream_wakes_the_loop_once(cells: Cells, monkeypatch: py
     assert len(wakes) == 1
 
 
+async def test_all_lines_look_at_their_queues_at_the_same_times(cells: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    linger_s = 0.004
+    loop = asyncio.get_running_loop()
+    call_at = loop.call_at
+    looks: list[float] = []
+
+    def noting(when: float, call: Callable[..., object], *args: object, **more: Any) -> asyncio.TimerHandle:
+        if "_drain" in repr(call):
+            now = loop.time()
+            assert when - now <= linger_s
+            looks.append(when)
+        return call_at(when, call, *args, **more)
+
+    monkeypatch.setattr(loop, "call_at", noting)
+    outlet = Outlet()
+    handoff = make(outlet, cells, linger_s=linger_s)
+    for n in range(10):
+        handoff.raw(b"%d" % n)
+        await outlet.arrived(n + 1)
+    assert len(looks) >= 10
+    assert [when / linger_s for when in looks] == pytest.approx([round(when / linger_s) for when in looks], abs=1e-3)
+
+
 async def test_one_drain_is_under_way_however_often_the_outlet_stops_and_goes_on(cells: Cells) -> None:
     outlet = Outlet()
     handoff = make(outlet, cells, linger_s=0.001)

@@ -460,7 +460,7 @@ async def test_the_last_ticks_outlive_an_incarnation() -> None:
     async with running() as bench:
         await bench.streaming()
         bench.script.now.batch([(RB, 100), (AG, 110), (RB, 120)])
-        slots = {slot.instrument: moment for slot, moment in bench.line.last_ticks.items()}  # type: ignore[attr-defined]
+        slots = {slot.instrument: moment for slot, moment in bench.line.last_ticks.items()}  # type: ignore[attr-defined]  # slots
         assert slots == {RB: 120, AG: 110}
         assert bench.line.last_tick_ns == 120
         seen = bench.line.last_ticks
@@ -471,7 +471,7 @@ async def test_the_last_ticks_outlive_an_incarnation() -> None:
         bench.script.now.batch([(AG, 500)])
         assert bench.line.last_ticks is seen
         assert len(seen) == 2, "a new incarnation numbers contracts anew, the slots stay"
-        assert {slot.instrument: moment for slot, moment in seen.items()}[AG] == 500  # type: ignore[attr-defined]
+        assert {slot.instrument: moment for slot, moment in seen.items()}[AG] == 500  # type: ignore[attr-defined]  # slots
         assert list(bench.line.recent)[-1] == (500, 500)
         assert (100, 120) in bench.line.recent
 
