@@ -39,6 +39,8 @@ class Feed:
     lines: list[Line] = field(default_factory=list)
     """In order of preference."""
     subscriptions: dict[LineId, Subscriptions] = field(default_factory=dict)
+    catalogue_of: Callable[[Account], Catalogue | None] = lambda _account: None
+    """The catalogue with other credentials."""
     hosts: dict[LineId, Callable[[Account], HostFactory]] = field(default_factory=dict)
     """How a line's process is started with other credentials."""
 
@@ -85,12 +87,17 @@ def _feed(
     ]
     if findings:
         raise SettingsError(findings)
+
+    def catalogue_of(account: Account) -> Catalogue | None:
+        return _catalogue(name, rules, kind, account, plugins)
+
     feed = Feed(
         name=name,
         settings=rules,
         sessions=rules.sessions or kind.sessions,
         router=plugins.router(rules.router).build(),
-        catalogue=_catalogue(name, rules, kind, accounts[0][0], plugins),
+        catalogue=catalogue_of(accounts[0][0]),
+        catalogue_of=catalogue_of,
     )
     for account, options in accounts:
         _add_line(feed, kind, account, options, settings, wiring, clock)

@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.control import (
-    ContractsRequest,
+from gateway.control.messages.market import ContractsRequest, LastReply, LastRequest, LineCounts, SubscriptionsRequest
+from gateway.control.messages.reports import (
     CoverageReply,
     CoverageRequest,
     FeedCoverage,
     GapsRequest,
-    LastReply,
-    LastRequest,
-    LineCounts,
     ProductCoverage,
     StatusReply,
-    SubscriptionsRequest,
     SwitchesRequest,
 )
 from gateway.control.orders import chosen_feed, require_line

@@ -7,9 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gateway.assembly import Feed
-from gateway.control import FeedStatus, LedgerStatus, Rotated, Subscription, SubscriptionState
+from gateway.clock import Clock
 from gateway.control.events import Switch
+from gateway.control.messages.catalogue import Reloaded
+from gateway.control.messages.market import Subscription, SubscriptionState
+from gateway.control.messages.orders import Rotated
+from gateway.control.messages.reports import FeedStatus, LedgerStatus
 from gateway.control.oversight import Oversight
+from gateway.control.reloading import Reloading
 from gateway.control.rotation import Rotation
 from gateway.control.warnings import warnings_of
 from gateway.flow.balance import Balance
@@ -36,6 +41,7 @@ class GatewayDesk:
         publisher: Publisher,
         oversight: Oversight,
         rotation: Rotation,
+        clock: Clock,
     ) -> None:
         self.epoch = epoch
         self.version = version
@@ -46,10 +52,15 @@ class GatewayDesk:
         self._oversight = oversight
         self._rotation = rotation
         self._contracts: dict[str, list[Contract]] = {}
+        self._reloading = Reloading(feeds, oversight, self, clock)
 
     def set_contracts(self, feed: str, contracts: Sequence[Contract]) -> None:
         """What a feed's catalogue said."""
         self._contracts[feed] = list(contracts)
+
+    def contracts_of(self, feed: str) -> Sequence[Contract]:
+        """One feed's list in force; empty before the first."""
+        return self._contracts.get(feed, [])
 
     def contracts(self) -> Sequence[Contract]:
         return [contract for contracts in self._contracts.values() for contract in contracts]
@@ -145,6 +156,9 @@ class GatewayDesk:
 
     async def rotate(self, line: str, references: Mapping[str, str], reason: str) -> Rotated:
         return await self._rotation.rotate(line, references, reason)
+
+    async def reload_catalogue(self, feed: str, *, min_share: float, accept_smaller: bool) -> Reloaded:
+        return await self._reloading.reload(feed, min_share=min_share, accept_smaller=accept_smaller)
 
     def _of_feed(self, feed: Feed, instruments: Sequence[Instrument]) -> list[Instrument]:
         """With several feeds a contract belongs to those whose catalogue has it; without a catalogue to all."""

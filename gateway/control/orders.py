@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.control import (
+from gateway.control.messages.catalogue import Reloaded, ReloadReply, ReloadRequest
+from gateway.control.messages.market import SubscribeReply, SubscribeRequest
+from gateway.control.messages.orders import (
     Done,
     FailbackRequest,
     FailoverRequest,
     RequireRequest,
     RestartRequest,
     RotateRequest,
-    SubscribeReply,
-    SubscribeRequest,
 )
 from gateway.control.paging import PAGE_BYTES, any_of, plain, read, within
 from gateway.errors import ControlError
@@ -23,7 +24,7 @@ from gateway.model import Instrument, LineId
 from gateway.secrets.references import SECRET_FIELDS, is_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from gateway.control.service import Desk
     from gateway.ports import Handler
@@ -51,6 +52,7 @@ class Orders:
             "failover_required": self.require,
             "restart_line": self.restart,
             "rotate": self.rotate,
+            "reload_catalogue": self.reload,
         }
 
     # -- subscriptions -----------------------------------------------------------------------------------------
@@ -125,6 +127,18 @@ class Orders:
         _check_references(request.references)
         _note(f"rotation of the credentials of {request.line}", reason, operator)
         return msgspec.json.encode(await self._desk.rotate(request.line, request.references, reason))
+
+    async def reload(self, payload: bytes) -> bytes:
+        request = read(payload, ReloadRequest)
+        reason, operator = _reason(request.reason), plain("operator", request.operator)
+        chosen = None if request.feed is None else chosen_feed(self._desk, request.feed)
+        feeds = [one.feed for one in self._desk.feeds()] if chosen is None else [chosen]
+        _note(f"the contracts of {', '.join(feeds)} anew", reason, operator)
+
+        def ask(feed: str) -> Awaitable[Reloaded]:
+            return self._desk.reload_catalogue(feed, min_share=request.min_share, accept_smaller=request.accept_smaller)
+
+        return msgspec.json.encode(ReloadReply(feeds=await asyncio.gather(*map(ask, feeds))))
 
 
 def _check_references(references: Mapping[str, str]) -> None:

@@ -6,32 +6,37 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from gateway.control import (
+from gateway.control.events import Switch
+from gateway.control.figures import Figures
+from gateway.control.messages.catalogue import Reloaded, ReloadReply, ReloadRequest
+from gateway.control.messages.market import (
     ContractsReply,
     ContractsRequest,
-    CoverageReply,
-    CoverageRequest,
-    Done,
-    FailbackRequest,
-    FailoverRequest,
-    FeedCoverage,
-    GapsReply,
-    GapsRequest,
-    RequireRequest,
-    RestartRequest,
-    Rotated,
-    RotateRequest,
-    StatusReply,
     SubscribeReply,
     SubscribeRequest,
     SubscriptionsReply,
     SubscriptionsRequest,
     SubscriptionState,
+)
+from gateway.control.messages.orders import (
+    Done,
+    FailbackRequest,
+    FailoverRequest,
+    RequireRequest,
+    RestartRequest,
+    Rotated,
+    RotateRequest,
+)
+from gateway.control.messages.reports import (
+    CoverageReply,
+    CoverageRequest,
+    FeedCoverage,
+    GapsReply,
+    GapsRequest,
+    StatusReply,
     SwitchesReply,
     SwitchesRequest,
 )
-from gateway.control.events import Switch
-from gateway.control.figures import Figures
 from gateway.errors import ControlError
 from gateway.model import Contract, Instrument
 from gateway.subjects import control_subject
@@ -43,6 +48,9 @@ if TYPE_CHECKING:
 
 SWITCH_TIMEOUT = 30.0
 """Seconds. A cold line has to log in and to subscribe everything, and a failed switch has to be undone: about 20 s."""
+
+RELOAD_TIMEOUT = 170.0
+"""Seconds. A counter lists its contracts in pages, and the gateway gives it 150 s."""
 
 Reply = TypeVar("Reply")
 
@@ -87,6 +95,10 @@ class Requests:
             rows += reply.subscriptions
             cursor = reply.cursor
         return msgspec.structs.replace(reply, subscriptions=rows)
+
+    async def subscriptions_page(self, request: SubscriptionsRequest) -> SubscriptionsReply:
+        """One page, for whoever hands pages on: ``cursor`` of the reply goes into the next request."""
+        return await self._ask("subscriptions", request, SubscriptionsReply)
 
     async def subscribe(self, *wanted: str | Instrument) -> SubscribeReply:
         """Have the gateway subscribe: instruments, names, or patterns over its catalogue."""
@@ -138,6 +150,25 @@ class Requests:
         # a refused login is tried again with the old credentials
         return await self._ask("rotate", request, Rotated, 2 * self._switch_timeout)
 
+    async def reload_catalogue(
+        self,
+        reason: str,
+        *,
+        feed: str | None = None,
+        min_share: float = 0.5,
+        accept_smaller: bool = False,
+        operator: str = "",
+    ) -> list[Reloaded]:
+        """Have the list of contracts taken anew, of one feed or of all (None), a row each; it may take minutes.
+
+        New contracts that the settings want are subscribed, expired ones unsubscribed. Look at ``ok``: a list that
+        failed, or has less than ``min_share`` of the one before, changes nothing (``accept_smaller``: it does).
+        """
+        request = ReloadRequest(
+            reason=reason, feed=feed, min_share=min_share, accept_smaller=accept_smaller, operator=operator
+        )
+        return (await self._ask("reload_catalogue", request, ReloadReply, RELOAD_TIMEOUT)).feeds
+
     # -- how it is, and how it was -------------------------------------------------------------------------------
 
     async def figures(self) -> Figures:
@@ -159,6 +190,10 @@ class Requests:
             rows += reply.gaps
             cursor = reply.cursor
         return msgspec.structs.replace(reply, gaps=rows)
+
+    async def gaps_page(self, request: GapsRequest) -> GapsReply:
+        """One page; send ``trading_day`` of the first reply with the further ones, or a new day may begin between."""
+        return await self._ask("gaps", request, GapsReply)
 
     async def switches(self, feed: str | None = None, *, limit: int = 100) -> list[Switch]:
         """The last failovers and failbacks, newest first."""

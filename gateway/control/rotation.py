@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.assembly import Feed
 from gateway.clock import Clock
-from gateway.control import Rotated
+from gateway.control.messages.orders import Rotated
 from gateway.control.oversight import FeedWatch
 from gateway.errors import ControlError, FeedgateError
 from gateway.lines.line import Line
@@ -24,9 +24,17 @@ from gateway.secrets.references import look_up
 
 _log = logging.getLogger(__name__)
 
+ALONE: Final = "alone"
+"""``reply_code`` of a refusal because no other line delivers the same."""
 _LOOK_S: Final = 0.02
 _SETTLE_S: Final = 10.0
 """Subscriptions of the new login that are still open after so long are reported, not waited for."""
+
+
+class AloneError(ControlError):
+    """Nobody stands in for the line while it logs in."""
+
+    code = ALONE
 
 
 class Rotation:
@@ -74,7 +82,7 @@ class Rotation:
             return
         peers = watch.steering.peers(line.id)
         if not any(str(other.id) in peers and other.state.is_up for other in feed.lines):
-            raise ControlError(
+            raise AloneError(
                 f"no other line of feed {feed.name} delivers what {line.id} does, so ticks would be lost; "
                 "fail over first, then rotate it",
                 line=str(line.id),
@@ -105,6 +113,7 @@ class Rotation:
                 return Rotated(line=str(line.id), ok=False, error=error, back=not back)
             verified = True
             await self._settled(feed, line)
+        self._catalogue_too(feed, line)
         subscriptions = feed.subscriptions[line.id]
         return Rotated(
             line=str(line.id),
@@ -114,6 +123,16 @@ class Rotation:
             wanted=len(subscriptions.wanted),
             confirmed=len(subscriptions.confirmed),
         )
+
+    @staticmethod
+    def _catalogue_too(feed: Feed, line: Line) -> None:
+        """The list of contracts is asked for with the first line's login."""
+        if line is not feed.lines[0] or feed.catalogue is None:
+            return
+        try:
+            feed.catalogue = feed.catalogue_of(line.account)
+        except FeedgateError as error:
+            _log.warning("feed %s: the catalogue keeps the old login: %s", feed.name, error)
 
     async def _up(self, line: Line) -> str:
         """Nothing when the incarnation of the credentials taken last is logged in, else why not."""

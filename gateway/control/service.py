@@ -13,9 +13,12 @@ from gateway.subjects import control_subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gateway.control import FeedStatus, LedgerStatus, Rotated, Subscription
     from gateway.control.events import Switch
     from gateway.control.figures import Figures
+    from gateway.control.messages.catalogue import Reloaded
+    from gateway.control.messages.market import Subscription
+    from gateway.control.messages.orders import Rotated
+    from gateway.control.messages.reports import FeedStatus, LedgerStatus
     from gateway.flow.coverage import Coverage
     from gateway.flow.gaphistory import GapDay
     from gateway.model import Contract, Instrument, LineStatus
@@ -123,6 +126,9 @@ class Desk(Protocol):
 
     async def rotate(self, line: str, references: Mapping[str, str], reason: str) -> Rotated:
         """As ``control.rotation.Rotation.rotate``; ``references`` are of the right form. Raises ControlError."""
+
+    async def reload_catalogue(self, feed: str, *, min_share: float, accept_smaller: bool) -> Reloaded:
+        """As ``control.reloading.Reloading.reload``; ``feed`` is one of :meth:`feeds`. Raises ControlError."""
 
 
 class ControlService:

@@ -1,4 +1,4 @@
-"""The action ``refresh-contracts``: take the list of contracts anew, keep the last good one when that fails."""
+"""The action ``refresh-contracts``: the contracts anew, also in the running gateway; a bad list changes nothing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
+from gateway.client import Client
 from gateway.errors import FeedgateError
 from gateway.hookspecs import hookimpl
 from gateway.model import Contract
 from gateway.settings.fields import FilePath
 from gateway.sources.catalogue_file import read_contracts
 from runbook.context import ActionContext
+from runbook.drill.orders import reason_of
 from runbook.health.contracts import Changes, ContractList, ContractStore, UnreadableListError, changes, day_of
 from runbook.health.judge import some
 from runbook.hookspecs import ActionKind
@@ -24,6 +26,8 @@ from runbook.settings.fields import Ratio
 
 log = logging.getLogger(__name__)
 
+_TIMEOUT_S: Final = 240.0
+"""A counter lists its contracts in pages."""
 FILE: Final = "contracts.json"
 _LISTED: Final = 500
 """Names in the details; the totals are whole."""
@@ -33,7 +37,7 @@ class RefreshParameters(BaseModel, extra="forbid", frozen=True):
     """Where the list comes from, and when it is not believed."""
 
     source: FilePath | None = Field(
-        None, description="Contract list to read (CSV or JSON, also gzipped); unset: the running gateway is asked"
+        None, description="Contract list to read (CSV or JSON, also gzipped); unset: the gateway takes its list anew"
     )
     min_share: Ratio = Field(
         0.5, description="A list with less than this share of the last good one is not believed; that one is kept"
@@ -42,13 +46,17 @@ class RefreshParameters(BaseModel, extra="forbid", frozen=True):
 
 
 async def refresh_contracts(context: ActionContext, parameters: RefreshParameters) -> ActionResult:
-    """0: taken anew. 1: the last good list was kept, or the kept one was unreadable. 14: there is no list at all."""
+    """0: taken anew. 1: the last good list was kept, or the kept one was unreadable. 14: there is no list at all.
+
+    Without ``source`` the running gateway reads its catalogue again first: it subscribes what is new and wanted, and
+    lets go what has expired. With a source, and in a dry run, the gateway stays as it is.
+    """
     store = ContractStore(context.runbook.state_dir / FILE)
     warnings: list[str] = []
     last = await _last(store, warnings)
     source = str(parameters.source) if parameters.source else f"gateway {context.settings.name}"
     try:
-        found = await _found(context, parameters)
+        found = await _found(context, parameters, warnings)
     except FeedgateError as error:
         return _kept(last, source, f"the source failed: {error}")
     if why := _unbelievable(last, found, parameters):
@@ -81,12 +89,35 @@ async def _last(store: ContractStore, warnings: list[str]) -> ContractList | Non
         return None
 
 
-async def _found(context: ActionContext, parameters: RefreshParameters) -> Sequence[Contract]:
+async def _found(context: ActionContext, parameters: RefreshParameters, warnings: list[str]) -> Sequence[Contract]:
     """Raises FeedgateError."""
     if parameters.source is not None:
         return await asyncio.to_thread(read_contracts, parameters.source)
     async with context.connect() as client:
+        if not context.request.dry_run:
+            await _reload(context, parameters, client, warnings)
         return await client.contracts()
+
+
+async def _reload(context: ActionContext, parameters: RefreshParameters, client: Client, warnings: list[str]) -> None:
+    rows = await client.reload_catalogue(
+        reason_of(context),
+        min_share=parameters.min_share,
+        accept_smaller=parameters.accept_smaller,
+        operator=context.request.operator,
+    )
+    for row in rows:
+        if not row.ok:
+            warnings.append(f"feed {row.feed} keeps its {row.total} contracts: {row.error}")
+            continue
+        said = f"feed {row.feed}: {row.subscribed} contracts subscribed, {row.unsubscribed} expired ones unsubscribed"
+        context.tell("reload", said, {"feed": row.feed, "added": row.added, "expired": row.expired})
+        if row.removed:
+            some_names = some(row.removed_names)
+            warnings.append(
+                f"feed {row.feed}: {row.removed} contracts are gone before their last day ({some_names}); they stay as "
+                "they were, ask the counter"
+            )
 
 
 def _unbelievable(last: ContractList | None, found: Sequence[Contract], parameters: RefreshParameters) -> str:
@@ -144,7 +175,7 @@ def runbook_actions() -> Sequence[ActionKind]:
             title="Refresh the contracts",
             build=_build,
             parameters=RefreshParameters,
-            changes=False,  # it writes a file of its own; what the gateway carries stays as it is
-            exclusive=False,
+            exclusive=False,  # neither a drill nor a start has to wait for a counter's list
+            timeout_s=_TIMEOUT_S,
         )
     ]

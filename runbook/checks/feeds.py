@@ -8,10 +8,10 @@ from typing import Final
 from gateway.errors import FeedgateError
 from gateway.settings import FeedSettings, names
 from runbook.checks.inspection import Inspection
+from runbook.checks.live_profile import synthetic
 from runbook.checks.model import Check, Finding
 
 _BACKUP: Final = "backup"
-_SYNTHETIC: Final = ("sim", "replay")
 
 
 def check(inspection: Inspection) -> Sequence[Finding]:
@@ -26,12 +26,10 @@ def _findings(inspection: Inspection) -> Iterator[Finding]:
             "no feed is configured", "fill in CTP_PRIMARY_* (.env.example lists them), or [feeds.NAME] in the TOML file"
         )
         return
+    if inspection.live:
+        yield from synthetic(settings)
     for name, feed in settings.feeds.items():
         kind = settings.kind_of(name)
-        if inspection.live and kind in _SYNTHETIC:
-            yield Finding.error(
-                f"feed {name} is of kind {kind}, which is no market", "configure a real feed, or use --profile test"
-            )
         if settings.active not in feed.accounts:
             yield Finding.warning(
                 f"ACTIVE_FEED is {settings.active}, and feed {name} has no such account",

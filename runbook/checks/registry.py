@@ -16,6 +16,7 @@ from runbook.checks import (
     files_open,
     fronts,
     ledger,
+    live_profile,
     locales,
     monitoring,
     nats,
@@ -25,6 +26,7 @@ from runbook.checks import (
     rates,
     runtime_file,
     secret_files,
+    sessions,
     settings,
     timezones,
     trading_days,
@@ -34,6 +36,7 @@ from runbook.checks.model import Check
 
 CHECKS: Final[tuple[Check, ...]] = (
     settings.CHECK,
+    live_profile.CHECK,
     feeds.CHECK,
     plugins.CHECK,
     accounts.CHECK,
@@ -52,6 +55,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     clocks.CHECK,
     timezones.CHECK,
     trading_days.CHECK,
+    sessions.CHECK,
     locales.CHECK,
     files_open.CHECK,
     python.CHECK,

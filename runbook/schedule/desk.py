@@ -6,23 +6,24 @@ import asyncio
 import difflib
 import logging
 import secrets
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from gateway.calendar import CalendarError
 from gateway.clock import Clock
 from gateway.errors import FeedgateError
 from gateway.model import SHANGHAI
-from runbook.model import ActionRequest, Config, Exit, Profile, Trigger
+from runbook.model import ActionRequest, Config, Exit, Profile, Role, Trigger, Window
 from runbook.runner.run import Run
 from runbook.schedule.jobs import Job, build_jobs
 from runbook.schedule.misfire import Decision, decide
 from runbook.schedule.rows import JobRow, job_row
-from runbook.schedule.state import FILE, JobStateStore, Pause
+from runbook.schedule.saying import reason_for
+from runbook.schedule.state import FILE, JobStateStore
 from runbook.schedule.timetable import due
 from runbook.schedule.windows import MarketWindows
 from runbook.settings.jobs import JobSettings
@@ -53,8 +54,12 @@ class Runner(Protocol):
     no key of a request that it refused.
     """
 
-    def submit(self, request: ActionRequest, /) -> Awaitable[Run]:
+    def submit(self, request: ActionRequest, /, *, role: Role = Role.OPERATOR) -> Awaitable[Run]:
         """Returns as soon as it is refused or about to begin."""
+        ...
+
+    def run(self, request: ActionRequest, /, *, role: Role = Role.OPERATOR) -> Awaitable[Run]:
+        """Returns when it is over."""
         ...
 
 
@@ -67,7 +72,18 @@ class RunAs:
 
 
 class JobDesk:
-    """For one event loop. Every method that waits does its file access in a thread."""
+    """All that the scheduler, the API and the pages do with jobs. For one event loop; files are touched in threads.
+
+    For people: :meth:`rows` (each job with its next moment, its last one and what came of it, its pause, and in words
+    what happens when it is missed; ``JobRow.as_json`` is what the API answers), :meth:`run_now`, :meth:`pause` and
+    :meth:`resume`. Those three are requests to the runner and answer with its :class:`Run`: look at ``refused`` and
+    ``exit_code`` (75 busy, 77 the role may not, 64 no reason in profile live, 11 not recorded). They raise
+    UnknownJobError for a name that is no job, or one that is disabled.
+
+    What the desk knows is in a file that other processes read and write as well: a pause that somebody typed holds for
+    the desk of ``runbook serve`` from its next moment on, and ``runbook jobs`` shows what that desk did. Reading may
+    raise JobStateError.
+    """
 
     def __init__(
         self,
@@ -126,41 +142,61 @@ class JobDesk:
         return [job_row(job, states.get(job.name), self.now()) for job in self.jobs.values()]
 
     async def run_now(
-        self, name: str, *, operator: str, trigger: Trigger, reason: str = "", idempotency_key: str = ""
+        self,
+        name: str,
+        *,
+        operator: str,
+        trigger: Trigger,
+        reason: str = "",
+        role: Role = Role.OPERATOR,
+        idempotency_key: str = "",
     ) -> Run:
-        """Ask the runner for a job's action once more, now; its planned moments stay as they are, pauses too."""
+        """Ask the runner for a job's action once more, now; its planned moments stay as they are, pauses too.
+
+        Returns as soon as it is refused (75 while another action runs) or about to begin.
+        """
         job, now = self._job(name), self.now()
         key = idempotency_key or f"{name}@now:{now.isoformat()}:{secrets.token_hex(4)}"
         ahead = job_row(job, None, now).next
         window = self._window_at(now) or (ahead.window if ahead else None)
-        return await self._runner.submit(
-            ActionRequest(
-                action=job.action,
-                parameters=job.parameters,
-                operator=operator,
-                trigger=trigger,
-                reason=reason or f"job {name}, run by hand",
-                window=window,
-                profile=self._run_as.profile,
-                config=self._run_as.config,
-                mode=job.mode,
-                idempotency_key=key,
-            )
+        said = reason or f"job {name}, run by hand"
+        more = {"window": window, "mode": job.mode, "idempotency_key": key}
+        request = self._by_hand(job.action, job.parameters, operator, trigger, said, **more)
+        return await self._runner.submit(request, role=role)
+
+    async def pause(
+        self, name: str, *, operator: str, trigger: Trigger, reason: str = "", role: Role = Role.OPERATOR
+    ) -> Run:
+        """Its moments pass without a run until it is resumed, also after a restart. Returns when that is on record."""
+        return await self._decided("job-pause", name, operator, trigger, reason, role)
+
+    async def resume(
+        self, name: str, *, operator: str, trigger: Trigger, reason: str = "", role: Role = Role.OPERATOR
+    ) -> Run:
+        """Go on with the next moment; what fell into the pause is not made up for. Returns when that is on record."""
+        return await self._decided("job-resume", name, operator, trigger, reason, role)
+
+    async def _decided(self, action: str, name: str, operator: str, trigger: Trigger, reason: str, role: Role) -> Run:
+        job = self._job(name)
+        request = self._by_hand(action, {"job": job.name}, operator, trigger, reason)
+        run = await self._runner.run(request, role=role)
+        if run.result is not None and run.result.ok:
+            log.warning("%s of %s by %s: %s", action, name, operator, reason or "no reason given")
+        return run
+
+    def _by_hand(
+        self, action: str, parameters: Mapping[str, Any], operator: str, trigger: Trigger, reason: str, **more: Any
+    ) -> ActionRequest:
+        return ActionRequest(
+            action=action,
+            parameters=parameters,
+            operator=operator,
+            trigger=trigger,
+            reason=reason,
+            profile=self._run_as.profile,
+            config=self._run_as.config,
+            **more,
         )
-
-    async def pause(self, name: str, *, by: str, reason: str = "") -> JobRow:
-        """Its moments pass without a run until it is resumed, also after a restart."""
-        job = self._job(name)
-        await asyncio.to_thread(self.store.pause, name, Pause(at=self.now(), by=by, reason=reason))
-        log.warning("job %s is paused by %s: %s", name, by, reason or "no reason given")
-        return await self._row(job)
-
-    async def resume(self, name: str, *, by: str) -> JobRow:
-        """Go on with the next moment; what fell into the pause is not made up for."""
-        job = self._job(name)
-        if await asyncio.to_thread(self.store.resume, name, self.now()):
-            log.warning("job %s is resumed by %s", name, by)
-        return await self._row(job)
 
     # -- one job ------------------------------------------------------------------------------------------------
 
@@ -203,14 +239,14 @@ class JobDesk:
 
     async def _run(self, job: Job, decision: Decision) -> Attended:
         late = decision.late(self.settings.on_time_s)
-        text = _said(job, decision)
+        text = reason_for(job, decision)
         if late:
             log.warning("%s", text)
         run = await self._runner.submit(self._request(job, decision, text, {}))
         return await self._answered(job, decision, run, "late" if late else "run", text if late else "")
 
     async def _miss(self, job: Job, decision: Decision) -> Attended:
-        text = _said(job, decision)
+        text = reason_for(job, decision)
         log.warning("%s", text)
         if job.missed_exit is None:
             await self._record(job, decision, "missed", note=text)
@@ -251,11 +287,7 @@ class JobDesk:
             idempotency_key=decision.occurrence.key,
         )
 
-    async def _row(self, job: Job) -> JobRow:
-        states = await asyncio.to_thread(self.store.states)
-        return job_row(job, states.get(job.name), self.now())
-
-    def _window_at(self, now: datetime) -> Literal["day", "night"] | None:
+    def _window_at(self, now: datetime) -> Window | None:
         try:
             found = [self.windows.day(now.date()), self.windows.night(now.date() - timedelta(days=1))]
             found.append(self.windows.night(now.date()))
@@ -271,23 +303,3 @@ class JobDesk:
         near = difflib.get_close_matches(name, self.jobs, n=1)
         guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.jobs)}"
         raise UnknownJobError(f"there is no job {name!r}; {guess}", job=name)
-
-
-def _said(job: Job, decision: Decision) -> str:
-    moment = decision.occurrence.moment
-    text = f"job {job.name} of {moment:%Y-%m-%d %H:%M:%S}"
-    seconds = round(decision.lateness.total_seconds())
-    if decision.do == "miss":
-        text += f" was missed, {_span(seconds)} ago by now"
-    elif seconds:
-        text += f", {_span(seconds)} late"
-    if decision.passed_over:
-        text += f"; it stands for {decision.passed_over} earlier one{'s' if decision.passed_over > 1 else ''} as well"
-    return text
-
-
-def _span(seconds: int) -> str:
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
-    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"

@@ -11,6 +11,7 @@ from gateway.model import SHANGHAI
 from runbook.model import Exit, Mode, Window
 from runbook.schedule.windows import MarketWindow, MarketWindows
 from runbook.settings.jobs import JOBS, JobSettings
+from runbook.settings.sessions import fitted
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri")
 _OPEN_CHECK: Final = timedelta(minutes=30)
@@ -55,7 +56,11 @@ class Job:
 
 
 def build_jobs(windows: MarketWindows, settings: JobSettings) -> tuple[Job, ...]:
-    """All jobs of the settings, the disabled ones left out; in the order of :data:`settings.JOBS`."""
+    """All jobs of the settings, the disabled ones left out; in the order of :data:`settings.JOBS`.
+
+    Times that nobody set follow the windows' hours. Raises SettingsError for those that do not fit them.
+    """
+    settings = fitted(settings, windows.hours)
     times = _Times(windows, settings)
     health = {"mode": "dry-run"}
     late_start = "runs at once while the day session goes on; then it is missed (exit 2)"

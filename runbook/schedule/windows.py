@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from gateway.calendar import Calendar, CalendarError
+from gateway.calendar import Calendar, CalendarError, Session
 from gateway.calendar.days import SATURDAY
 from gateway.model import SHANGHAI
 from runbook.model import Window
+from runbook.settings.sessions import SessionConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,12 @@ class MarketWindows:
     two small objects for each trading day.
     """
 
-    def __init__(self, calendar: Calendar, products: Iterable[str] | None = None) -> None:
-        """Without ``products`` all that have a table count."""
+    def __init__(
+        self, calendar: Calendar, products: Iterable[str] | None = None, *, hours: SessionConfig | None = None
+    ) -> None:
+        """Without ``products`` all that have a table count. ``hours`` of SESSION_CONFIG win over the calendar's."""
         self.calendar = calendar
+        self.hours = hours or SessionConfig()
         self._products = [group[0] for group in calendar.same_hours(products or calendar.products)]
         self._known: dict[tuple[Window, date], MarketWindow | None] = {}
 
@@ -85,14 +89,9 @@ class MarketWindows:
                 for session in self.calendar.sessions(product, trading_day)
                 if session.kind == window
             ]
-            self._known[key] = (
-                MarketWindow(
-                    window,
-                    sessions[0].trading_day,
-                    min(session.opens for session in sessions),
-                    max(session.closes for session in sessions),
-                )
-                if sessions
-                else None
-            )
+            self._known[key] = self._window(window, sessions) if sessions else None
         return self._known[key]
+
+    def _window(self, window: Window, sessions: Sequence[Session]) -> MarketWindow:
+        opens, closes = min(one.opens for one in sessions), max(one.closes for one in sessions)
+        return MarketWindow(window, sessions[0].trading_day, *self.hours.bounds(window, opens, closes))

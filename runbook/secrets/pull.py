@@ -24,15 +24,16 @@ def operators_place(settings: VaultSettings) -> Place:
     return place_of(f"{settings.mount.strip('/')}/{settings.path.strip('/')}", settings.mount)
 
 
-def pull(settings: VaultSettings, clock: Clock, *, dry_run: bool = False) -> ActionResult:
+def pull(settings: VaultSettings, clock: Clock, *, dry_run: bool = False, version: int = 0) -> ActionResult:
     """Write the variables that Vault has to the runtime file, mode 0600; a dry run reads and checks only.
 
+    ``version``: of the secret; 0: the current one.
     The result names variables, never values. Raises VaultError or RuntimeFileError (exit code 11); the file that was
     there before is then still there, whole.
     """
     place = operators_place(settings)
     with VaultSession(settings, clock) as session:
-        secret = session.read(place)
+        secret = session.read(Place(place.mount, place.path, version))
     found = variables_of(secret.values, str(place))
     check_lines(found.values)
     path = settings.runtime_file

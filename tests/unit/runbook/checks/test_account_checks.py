@@ -16,6 +16,7 @@ from gateway.settings import AccountSettings, FeedSettings, Settings
 from gateway.sources.sim import gateway_feeds as sim_feeds
 from runbook.checks import Inspection, Severity, accounts, feeds, fronts, rates
 from runbook.checks.rates import WHOLE_MARKET, contracts_of
+from tests import needing
 from tests.unit.runbook.checks.environment import (
     BACKUP,
     PRIMARY,
@@ -49,7 +50,7 @@ def test_both_accounts_with_fronts_of_their_own_are_fine() -> None:
 
 @pytest.mark.parametrize(("same", "fix"), [("MD_ADDRESS", "CTP_BACKUP_MD_ADDRESS"), ("USER_ID", "CTP_BACKUP_USER_ID")])
 def test_accounts_that_share_a_front_or_a_login_fall_together(same: str, fix: str) -> None:
-    pytest.importorskip("gateway_ctp")
+    needing.plugin()
     environ = PRIMARY | BACKUP | {f"CTP_BACKUP_{same}": PRIMARY[f"CTP_PRIMARY_{same}"]}
     found = the_only(feeds.check(inspection(environ)), Severity.WARNING)
     assert "primary and backup" in found.what

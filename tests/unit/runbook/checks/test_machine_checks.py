@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import resource
 import socket
 import time
@@ -18,6 +17,7 @@ from gateway.testing.clock import ManualClock
 from runbook.checks import Inspection, Severity, clocks, files_open, locales, plugins, ports, python, timezones
 from runbook.checks import trading_days as calendar_check
 from runbook.checks.clocks import Kernel
+from tests import needing
 from tests.unit.runbook.checks.environment import PRIMARY, free_port, inspection, of, the_only, web
 
 
@@ -156,7 +156,7 @@ def test_a_locale_that_can_be_built_is_no_trouble_and_one_that_cannot_is_an_erro
 
 
 def test_fix_has_the_plugin_build_the_locale(tmp_path: Path) -> None:
-    pytest.importorskip("gateway_ctp")
+    needing.plugin()
     look = with_locale_dir(tmp_path / "built")
     if locales.in_system() or locales.check(look)[0].severity is not Severity.INFO:
         pytest.skip("the locale is in the system, or cannot be built here")
@@ -167,8 +167,7 @@ def test_fix_has_the_plugin_build_the_locale(tmp_path: Path) -> None:
 
 
 def test_the_plugins_own_directory_is_the_one_that_is_looked_into() -> None:
-    if importlib.util.find_spec("gateway_ctp") is None:
-        pytest.skip("the CTP plugin is not installed")
+    needing.plugin()
     from gateway_ctp import locales as plugins_own
 
     assert locales.directory_of({}) == plugins_own.directory_of({})

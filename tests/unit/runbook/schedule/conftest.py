@@ -11,10 +11,11 @@ import pytest
 from gateway.calendar import Calendar, load_calendar
 from gateway.model import SHANGHAI
 from gateway.testing.clock import ManualClock
-from runbook.model import ActionRequest, ActionResult, Exit
+from runbook.model import ActionRequest, ActionResult, Exit, Role
 from runbook.runner.run import Run, RunState
 from runbook.schedule.desk import JobDesk
 from runbook.schedule.jobs import Job, build_jobs
+from runbook.schedule.state import Pause
 from runbook.schedule.windows import MarketWindows
 from runbook.settings.jobs import JobSettings
 
@@ -40,11 +41,16 @@ class ListRunner:
         self.requests: list[ActionRequest] = []
         """Those that were really begun."""
         self.asked = 0
+        self.roles: list[Role] = []
         self.refuses: Exit | None = None
         self.raises: Exception | None = None
         self._runs: dict[tuple[str, str], Run] = {}
 
-    async def submit(self, request: ActionRequest) -> Run:
+    async def run(self, request: ActionRequest, *, role: Role = Role.OPERATOR) -> Run:
+        return await self.submit(request, role=role)
+
+    async def submit(self, request: ActionRequest, *, role: Role = Role.OPERATOR) -> Run:
+        self.roles.append(role)
         self.asked += 1
         if self.raises is not None:
             raise self.raises
@@ -80,6 +86,14 @@ class Desk:
     def reopen(self) -> JobDesk:
         self.desk = JobDesk(self.windows, self.settings, self.runner, state_dir=self.state_dir, clock=self.clock)
         return self.desk
+
+    def pause(self, name: str, by: str = "li", reason: str = "") -> None:
+        """As the action ``job-pause`` does."""
+        self.desk.store.pause(name, Pause(at=self.desk.now(), by=by, reason=reason))
+
+    def resume(self, name: str) -> None:
+        """As the action ``job-resume`` does."""
+        self.desk.store.resume(name, self.desk.now())
 
     async def at(self, when: str) -> list[str]:
         """Turn the clock there and attend; the keys of what began."""

@@ -226,24 +226,22 @@ async def test_a_runner_that_raises_keeps_no_other_job_from_its_turn(open_desk: 
 
 async def test_paused_moments_pass_also_after_a_restart_and_are_not_made_up_for(open_desk: Open) -> None:
     desk = await opened(open_desk, "2026-10-12 08:00:00")
-    row = await desk.desk.pause("day-start", by="li", reason="front maintenance")
-    assert row.paused
+    desk.pause("day-start", "li", "front maintenance")
     desk.reopen()
     await desk.desk.prepare()
     assert await desk.at("2026-10-12 08:45:00") == ["refresh-contracts@2026-10-12T08:30:00+08:00"]
     state = desk.desk.store.states()["day-start"]
     assert (state.outcome, state.note) == ("paused", "paused by li: front maintenance")
-    row = await desk.desk.resume("day-start", by="li")
-    assert not row.paused
+    desk.resume("day-start")
     assert "day-start" not in str(await desk.at("2026-10-12 09:00:00"))
     assert "day-start@2026-10-13T08:45:00+08:00" in await desk.at("2026-10-13 08:45:00")
 
 
 async def test_what_fell_into_a_pause_is_not_made_up_for_even_when_nobody_was_running(open_desk: Open) -> None:
     desk = await opened(open_desk, "2026-10-12 08:00:00")
-    await desk.desk.pause("day-start", by="li")
+    desk.pause("day-start")
     desk.clock.set("2026-10-12 10:00:00")
-    await desk.desk.resume("day-start", by="li")
+    desk.resume("day-start")
     assert not any("day-start" in key for key in await desk.at("2026-10-12 10:01:00"))
 
 

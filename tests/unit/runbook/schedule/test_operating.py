@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runbook.model import Trigger
+from runbook.model import Role, Trigger
 from runbook.schedule import commands
 from runbook.schedule.desk import UnknownJobError
 from runbook.settings.jobs import JobSettings
@@ -22,9 +22,7 @@ Open = Callable[[str], Any]
 def command(desk: Any, *words: str) -> tuple[int, str]:
     parser = argparse.ArgumentParser()
     commands.configure(parser)
-    place = commands.Place(
-        windows=desk.windows, settings=desk.settings, state_dir=desk.state_dir, clock=desk.clock, operator="li"
-    )
+    place = commands.Place(windows=desk.windows, settings=desk.settings, state_dir=desk.state_dir, clock=desk.clock)
     out = io.StringIO()
     return commands.run(parser.parse_args(words), place, out), out.getvalue()
 
@@ -44,7 +42,7 @@ async def test_the_list_is_the_same_on_the_command_line(open_desk: Open) -> None
     desk = open_desk("2026-10-12 08:40:00")
     await desk.desk.prepare()
     await desk.at("2026-10-12 08:45:00")
-    await desk.desk.pause("drill", by="wang", reason="audit week")
+    desk.pause("drill", "wang", "audit week")
     code, text = command(desk, "--json")
     assert code == 0
     shown = json.loads(text)
@@ -59,27 +57,28 @@ async def test_the_list_is_the_same_on_the_command_line(open_desk: Open) -> None
     assert lines[-1] == "drill: paused by wang at 2026-10-12 08:45: audit week"
 
 
-async def test_pausing_on_the_command_line_holds_for_the_running_scheduler(open_desk: Open) -> None:
+async def test_pausing_and_resuming_are_requests_to_the_runner_so_that_they_are_in_the_audit(open_desk: Open) -> None:
     desk = open_desk("2026-10-12 08:00:00")
-    await desk.desk.prepare()
-    assert command(desk, "pause", "day-start", "--reason", "x")[0] == 0
-    assert not any("day-start" in key for key in await desk.at("2026-10-12 08:45:00"))
-    assert command(desk, "resume", "day-start") == (0, "day-start is resumed\n")
-    assert command(desk, "resume", "day-start") == (0, "day-start was not paused\n")
-    assert any("day-start" in key for key in await desk.at("2026-10-13 08:45:00"))
+    await desk.desk.pause("drill", operator="li", trigger=Trigger.PAGE, reason="holiday", role=Role.ADMIN)
+    await desk.desk.resume("drill", operator="li", trigger=Trigger.PAGE)
+    pause, resume = desk.runner.requests
+    assert (pause.action, pause.parameters, pause.reason) == ("job-pause", {"job": "drill"}, "holiday")
+    assert (resume.action, resume.parameters, resume.trigger) == ("job-resume", {"job": "drill"}, Trigger.PAGE)
+    assert desk.runner.roles == [Role.ADMIN, Role.OPERATOR]
+    assert not any(row.paused for row in await desk.desk.rows())  # that is the action's to do
 
 
 async def test_running_now_is_the_operators_own_request_and_changes_no_plan(open_desk: Open) -> None:
     desk = open_desk("2026-10-12 08:40:00")
     await desk.desk.prepare()
-    await desk.desk.pause("day-start", by="li")
+    desk.pause("day-start")
     run = await desk.desk.run_now("day-start", operator="li", trigger=Trigger.API, reason="front came back")
     assert not run.refused
     (request,) = desk.runner.requests
     assert (request.action, request.operator, request.trigger) == ("start", "li", Trigger.API)
     assert request.reason == "front came back"
     assert request.window == "day"
-    await desk.desk.resume("day-start", by="li")
+    desk.resume("day-start")
     desk.runner.took()
     assert await desk.at("2026-10-12 08:45:00") == ["day-start@2026-10-12T08:45:00+08:00"]
 
@@ -98,7 +97,7 @@ async def test_running_twice_now_with_one_key_is_one_run(open_desk: Open) -> Non
 async def test_an_unknown_or_disabled_job_is_named_with_the_fix(open_desk: Open) -> None:
     desk = open_desk("2026-10-12 08:00:00")
     with pytest.raises(UnknownJobError, match="did you mean archive") as caught:
-        await desk.desk.pause("archives", by="li")
+        await desk.desk.pause("archives", operator="li", trigger=Trigger.CLI)
     assert caught.value.exit_code == 64
     desk.settings = JobSettings(disabled=["drill"])
     with pytest.raises(UnknownJobError, match=r"take it out of schedule\.disabled"):
