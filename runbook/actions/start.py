@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel, Field
 
@@ -13,6 +13,7 @@ from gateway.hookspecs import hookimpl
 from runbook.context import ActionContext
 from runbook.hookspecs import ActionKind
 from runbook.model import ActionResult, Exit
+from runbook.supervisor.figures import push_startup
 from runbook.supervisor.launch import Launch, running_supervisor
 from runbook.supervisor.link import NoSupervisorError, SupervisorLink
 from runbook.supervisor.place import Place
@@ -40,15 +41,31 @@ class StartAction:
         state_dir = context.runbook.state_dir
         if context.request.dry_run:
             return await _dry_run(SupervisorLink(Place(state_dir)))
+        began = context.clock.monotonic()
+        # the mock environment shares its audit with the real one, and has no business in its figures
+        recorded = context.request.mode != "mock"
+        launch = replace(self.launch, recorded=recorded)
         context.tell("supervisor", "looking for the supervisor", {"state_dir": str(state_dir)})
         for _ in range(_RACES):
-            link = await running_supervisor(self.launch, state_dir, context.log_dir)
+            link = await running_supervisor(launch, state_dir, context.log_dir)
             # between the answer and the order it may end, because somebody has just stopped it
             with contextlib.suppress(NoSupervisorError):
-                return await link.order("start", context.tell, window=context.request.window, debug=parameters.debug)
+                result = await link.order("start", context.tell, window=context.request.window, debug=parameters.debug)
+                return await _figured(context, result, began) if recorded else result
             await asyncio.sleep(_RACE_S)
         text = "the supervisor ends again and again; see supervisor.log"
         return ActionResult(exit_code=Exit.GATEWAY, message=text)
+
+
+async def _figured(context: ActionContext, result: ActionResult, began: float) -> ActionResult:
+    """``md_session_startup_duration_s`` of a start that is ready, and started something itself."""
+    if result.exit_code not in (Exit.OK, Exit.WARNING) or not result.details.get("started"):
+        return result
+    seconds = round(context.clock.monotonic() - began, 3)
+    request, rules = context.request, context.runbook.metrics
+    if failed := await push_startup(rules, window=request.window, profile=request.profile, seconds=seconds):
+        context.tell("metrics", failed, {})
+    return replace(result, details={**result.details, "startup_s": seconds})
 
 
 async def _dry_run(link: SupervisorLink) -> ActionResult:

@@ -26,6 +26,8 @@ from runbook.health.measure import measure
 from runbook.hookspecs import ActionKind
 from runbook.model import ActionResult, Exit, Window
 from runbook.settings.fields import Ratio
+from runbook.settings.sessions import SessionConfig, read_sessions
+from runbook.supervisor.escalation import escalation_of
 from runbook.supervisor.t5 import Checkpoint, T5Book, T5MissedError, checkpoint_of
 
 METRIC: Final = "md_t5_checkpoint_status"
@@ -33,7 +35,11 @@ JOB: Final = "t5_checkpoint"
 BOOK: Final = "t5.json"
 """In the state directory; ``start`` writes into it too."""
 NOT_MEASURED: Final = "not measured, because the gateway could not be asked"
+MARKER: Final = "t5_missed"
+"""What ``{marker}`` of the escalation command becomes."""
 _MEASURE_S: Final = 60.0
+_AGAIN_S: Final = 2.0
+"""An answer to what was asked for comes within."""
 _CHECKS: Final = ("nats", "gateway", "lines", "coverage", "ledger")
 
 
@@ -48,31 +54,34 @@ class T5Parameters(BaseModel, extra="forbid", frozen=True):
 async def t5_checkpoint(context: ActionContext, parameters: T5Parameters, /) -> ActionResult:
     """0 ready in time; 16 not ready, not to be measured, or too late; 1 when no session is open or ahead.
 
-    A dry run measures, and neither pushes nor writes. Raises CalendarError beyond the calendar.
+    A dry run measures, and neither pushes nor writes. Raises CalendarError beyond the calendar, and SettingsError for a
+    SESSION_CONFIG that cannot be used.
     """
     calendar = await asyncio.to_thread(load_calendar, context.settings.calendar.overrides)
     began = _now(context)
-    checkpoint = next_checkpoint(calendar, context.request.window, began, context.runbook.start.t5_lead_s)
+    hours = await asyncio.to_thread(read_sessions, context.runbook.session_config)
+    checkpoint = next_checkpoint(calendar, context.request.window, began, context.runbook.start.t5_lead_s, hours)
     if checkpoint is None:
         what = f"{context.request.window} session" if context.request.window else "session"
         text = f"no {what} is open or ahead on {began:%Y-%m-%d}; there is nothing to check"
         return ActionResult(exit_code=Exit.WARNING, message=text)
-    checks = await _measured(context, parameters)
-    for name, why in checks.items():
-        context.tell("t5", f"{name}: {why or 'ready'}", {"check": name, "ready": not why})
-    failed = {name: why for name, why in checks.items() if why}
+    desk = Desk(context)
+    checks, failed = await _ready_or_remediated(context, parameters, desk)
+    began = _now(context) if not failed else began
     code, message = Exit.OK, ""
     if failed:
-        said = "; ".join(f"{name}: {why}" for name, why in failed.items())
-        code, message = Exit.T5_MISSED, f"T-5 not ready: {said}; remediate, and notify the desk"
+        code, message = Exit.T5_MISSED, f"T-5 not ready: {failed}; remediate, and notify the desk"
     else:
         try:
             message = await asyncio.to_thread(_in_time, context, checkpoint, began)
         except T5MissedError as late:
             code, message = Exit.T5_MISSED, str(late)
+            await desk.failed(message)
         except OSError as error:
             code = Exit.T5_MISSED
             message = f"T-5 cannot be written to {context.runbook.state_dir}: {error.strerror}; make room or correct it"
+    if code == Exit.OK:
+        await asyncio.to_thread(desk.passed)
     details = _details(checkpoint, checks, began, ready=code == Exit.OK)
     if context.request.dry_run:
         return ActionResult(exit_code=code, message=f"dry run: {message}", details=details)
@@ -83,10 +92,12 @@ async def t5_checkpoint(context: ActionContext, parameters: T5Parameters, /) -> 
     return ActionResult(exit_code=code, message=message + unwritten, details=details, output=output)
 
 
-def next_checkpoint(calendar: Calendar, window: Window | None, moment: datetime, lead_s: float) -> Checkpoint | None:
+def next_checkpoint(
+    calendar: Calendar, window: Window | None, moment: datetime, lead_s: float, hours: SessionConfig | None = None
+) -> Checkpoint | None:
     """That of the window, or of the session that is open or opens next on that date."""
     wanted: tuple[Window, ...] = (window,) if window else ("day", "night")
-    found = [checkpoint_of(calendar, each, moment, lead_s) for each in wanted]
+    found = [checkpoint_of(calendar, each, moment, lead_s, hours) for each in wanted]
     return min((each for each in found if each is not None), key=lambda each: each.opens, default=None)
 
 
@@ -104,6 +115,68 @@ async def push_status(context: ActionContext, session: str, *, ready: bool) -> s
     except (OSError, HTTPException, ValueError) as error:
         return f"the figure could not be pushed to {url}: {error}; is the Pushgateway running?"
     return ""
+
+
+class Desk:
+    """Who is told of a T-5 that fails again and again: the stage ``t5`` of the start. A dry run tells nobody."""
+
+    def __init__(self, context: ActionContext) -> None:
+        self._context = context
+        self._escalation = escalation_of(context.runbook, context.runbook.state_dir, context.clock)
+        self._told = False
+
+    async def failed(self, why: str) -> None:
+        """One more failure; from the one of ``escalation.after`` on the desk is told, once for each checkpoint."""
+        if self._context.request.dry_run:
+            return
+        code = int(Exit.T5_MISSED)
+        escalated = await self._escalation.failed("t5", code, marker=MARKER, text=why, told=self._told)
+        if escalated.due:
+            self._told = True
+            self._context.tell("escalation", f"t5 {escalated.said}", {"marker": f"event={MARKER}", "exit_code": code})
+
+    def passed(self) -> None:
+        """Begin to count anew. Blocks shortly."""
+        if not self._context.request.dry_run:
+            self._escalation.succeeded("t5")
+
+
+async def _ready_or_remediated(
+    context: ActionContext, parameters: T5Parameters, desk: Desk
+) -> tuple[dict[str, str], str]:
+    """The checks after the last try, and what is not ready in the end; between tries what can be remedied is."""
+    tries = 1 if context.request.dry_run else context.runbook.start.tries
+    for attempt in range(1, tries + 1):
+        checks = await _measured(context, parameters)
+        for name, why in checks.items():
+            context.tell("t5", f"{name}: {why or 'ready'}", {"check": name, "ready": not why, "attempt": attempt})
+        failed = "; ".join(f"{name}: {why}" for name, why in checks.items() if why)
+        if not failed:
+            break
+        await desk.failed(failed)
+        if attempt < tries:
+            context.tell("t5", f"remediating: {await _remediate(context, checks)}", {"attempt": attempt})
+            await asyncio.sleep(_AGAIN_S)
+    return checks, failed
+
+
+async def _remediate(context: ActionContext, checks: Mapping[str, str]) -> str:
+    """What was done, or the command for somebody to type. Missing contracts are the only thing to mend from here."""
+    profile = context.request.profile
+    if checks["nats"]:
+        return f"`runbook start --profile {profile}` brings NATS up; looking again"
+    if checks["gateway"]:
+        return f"`runbook restart --profile {profile}` brings the gateway back; looking again"
+    if not checks["coverage"]:
+        return f"the gateway restarts its lines by itself, or `runbook restart-line --profile {profile}`; looking again"
+    try:
+        async with asyncio.timeout(_MEASURE_S), context.connect() as client:
+            missing = [name for feed in await client.coverage() for name in feed.missing]
+            if missing:
+                await client.subscribe(*missing)
+    except (FeedgateError, TimeoutError) as error:
+        return f"missing contracts could not be asked for: {error}; looking again"
+    return f"asked anew for {len(missing)} missing contracts, as `check-feed-health --mode enforce` does"
 
 
 async def _measured(context: ActionContext, parameters: T5Parameters) -> dict[str, str]:
@@ -196,7 +269,7 @@ def runbook_actions() -> Sequence[ActionKind]:
             title="T-5 checkpoint",
             build=_build,
             parameters=T5Parameters,
-            # it looks only, and must not wait for a drill
+            # it asks for nothing that was not wanted already, and must not wait for a drill
             changes=False,
             exclusive=False,
         )

@@ -13,28 +13,33 @@ from typing import Any, Final
 from gateway.errors import SettingsError
 from gateway.settings.process import process_environment
 from runbook.actions.doctor import DoctorActions
-from runbook.actions.start import StartActions
+from runbook.actions.start import StartAction, StartActions
 from runbook.actions.validate_env import ValidateEnvActions, inspected
 from runbook.app.loading import ACTIVE, Loaded
 from runbook.checks import CHECKS, MACHINE_CHECKS, chosen, read_inspection
+from runbook.checks.live_profile import unfit
 from runbook.context import ActionContext
 from runbook.hookspecs import Action, ActionKind
 from runbook.maintenance.snapshots import remember
 from runbook.model import ActionResult, Exit
 from runbook.supervisor.launch import Launch
+from runbook.supervisor.refused import RefusedStart
 
 log = logging.getLogger(__name__)
 
 MODULES: Final = (
     *("start", "stop", "restart", "failover", "failback", "restart_line", "drill"),
     *("validate_env", "doctor", "check_feed_health", "t5_checkpoint", "subscribe", "refresh_contracts"),
-    *("secrets_pull", "secrets_clear", "notify", "alert_smoke"),
-    *("archive", "retention", "log_scan", "incident", "rollback"),
+    *("secrets_pull", "secrets_clear", "rotate_credentials", "notify", "alert_smoke"),
+    *("archive", "retention", "log_scan", "incident", "rollback", "job_pause", "job_resume"),
 )
 """Modules of ``runbook.actions``, in the order of the help."""
 
 _NEED_NO_GATEWAY: Final = frozenset(
-    {"stop", "secrets-pull", "secrets-clear", "notify", "archive", "retention", "log-scan", "rollback", "incident"}
+    {
+        *("stop", "secrets-pull", "secrets-clear", "notify", "archive", "retention", "log-scan", "rollback"),
+        *("incident", "job-pause", "job-resume"),
+    }
 )
 """They work although the gateway's settings are refused."""
 MOCK_ANYWHERE: Final = frozenset({"drill"})
@@ -78,6 +83,8 @@ def composed(kind: ActionKind, loaded: Loaded) -> ActionKind:
             return replace(kind, build=lambda: _Unread(kind.build, loaded, of_environment=kind.name == "validate-env"))
         if kind.name not in _NEED_NO_GATEWAY:
             refusal = loaded.refusal
+            if kind.name == "start" and not loaded.mock:
+                return replace(kind, build=lambda: _refused_start(loaded, refusal))
             return replace(kind, build=lambda: _Refused(kind, refusal))
     if kind.name in ("start", "restart"):
         files = [file for file in (loaded.config, *loaded.env_files) if file not in (None, loaded.active_file)]
@@ -85,6 +92,17 @@ def composed(kind: ActionKind, loaded: Loaded) -> ActionKind:
     if kind.name == "stop":
         return replace(kind, build=lambda: _ForgetsConfig(kind.build))
     return kind
+
+
+def _refused_start(loaded: Loaded, refusal: SettingsError) -> Action:
+    """A start that reads the settings again; once they can be used it is the usual one, on the files read."""
+
+    def build(files: tuple[Path, ...]) -> Action:
+        named = tuple(file for file in files if file != loaded.active_file)
+        launch = Launch(config=loaded.config, env_files=(*named, loaded.active_file))
+        return _WithConfig(lambda: StartAction(launch), tuple(filter(None, (loaded.config, *named))))
+
+    return RefusedStart(refusal, loaded.config, loaded.env_files, build)
 
 
 class _Refused:
@@ -132,7 +150,7 @@ class _Unread:
 class _WithConfig:
     """``start`` and ``restart`` on the account of the request: the gateway reads the choice from a file.
 
-    The settings of one that succeeded are kept for ``rollback``.
+    The settings of one that succeeded are kept for ``rollback``. A start in profile live has to meet its demands.
     """
 
     def __init__(self, build: Callable[[], Action], files: tuple[Path, ...]) -> None:
@@ -140,6 +158,8 @@ class _WithConfig:
         self._files = files
 
     async def __call__(self, context: ActionContext, parameters: Any, /) -> ActionResult:
+        if context.request.action == "start" and (findings := unfit(context.request, context.settings)):
+            raise SettingsError(findings)
         chosen_line = choice(context)
         if not context.request.dry_run:
             await asyncio.to_thread(_write, context.runbook.state_dir / ACTIVE, chosen_line)

@@ -15,7 +15,7 @@ from gateway.bus.opening import nats_login
 from gateway.calendar import Calendar, CalendarError, load_calendar
 from gateway.client import Client, connect
 from gateway.clock import Clock, SystemClock
-from gateway.errors import BusError, FeedgateError
+from gateway.errors import BusError, FeedgateError, SettingsError
 from gateway.loader import Plugins
 from runbook.app.builtin import MOCK_ANYWHERE, FiguredT5, builtin, composed
 from runbook.app.heads import HeadPusher
@@ -29,6 +29,7 @@ from runbook.schedule.jobs import build_jobs
 from runbook.schedule.missed import accept_missed
 from runbook.schedule.windows import MarketWindows
 from runbook.settings import secrets_of
+from runbook.settings.sessions import read_sessions
 from runbook.supervisor.link import SupervisorLink
 from runbook.supervisor.place import Place
 
@@ -60,7 +61,10 @@ class Runbook:
         """What cannot be used, each with the fix."""
         self.plugins = plugins or Plugins.load(blocked=self.settings.plugins_blocked)
         self.calendar = calendar or self._calendar()
-        self.windows = MarketWindows(self.calendar) if self.calendar is not None else None
+        self._jobless: FeedgateError = CalendarError(
+            "there is no trading calendar, so there are no jobs; see the log for the reason"
+        )
+        self.windows = self._windows()
         self._namer = session_namer(self.calendar) if self.calendar is not None else None
         self.kinds = self._kinds()
         """As people may ask for them."""
@@ -110,9 +114,9 @@ class Runbook:
             yield client
 
     def desk(self) -> JobDesk:
-        """The jobs at this runner. Raises CalendarError without a calendar."""
+        """The jobs at this runner. Raises CalendarError without a calendar, SettingsError for a bad SESSION_CONFIG."""
         if self.windows is None:
-            raise CalendarError("there is no trading calendar, so there are no jobs; see the log for the reason")
+            raise self._jobless
         return JobDesk(
             self.windows,
             self.runbook.schedule,
@@ -167,6 +171,18 @@ class Runbook:
         except CalendarError as error:
             self.findings.append(f"calendar: {error}")
             return None
+
+    def _windows(self) -> MarketWindows | None:
+        if self.calendar is None:
+            return None
+        try:
+            windows = MarketWindows(self.calendar, hours=read_sessions(self.runbook.session_config))
+            build_jobs(windows, self.runbook.schedule)  # their times may not fit
+        except SettingsError as error:
+            self._jobless = error
+            self.findings += error.findings
+            return None
+        return windows
 
     def _kinds(self) -> Kinds:
         modules, absent = builtin(self.loaded)

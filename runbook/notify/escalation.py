@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from runbook.notify.command import CommandOutcome, run_command
 from runbook.notify.message import Message, Sent
@@ -21,6 +21,8 @@ from runbook.settings import EscalationSettings
 log = logging.getLogger(__name__)
 
 _MOST: Final = 1000
+_SHOWN: Final = 500
+NOBODY: Final = "nobody was told: set RUNBOOK_ESCALATION__COMMAND or RUNBOOK_NOTIFY__URLS"
 
 
 class StageFailures:
@@ -83,6 +85,8 @@ class Escalated:
     command: CommandOutcome | None = None
     """None: it was not run."""
     message: Sent | None = None
+    due: bool = False
+    """Whether somebody was to be told."""
 
     @property
     def done(self) -> bool:
@@ -93,13 +97,33 @@ class Escalated:
     def said(self) -> str:
         """For people, one line."""
         if not self.done:
-            return f"failed {self.failures} times in a row; nobody was told yet"
+            return f"failed {self.failures} times in a row; {NOBODY if self.due else 'nobody was told yet'}"
         parts = []
         if self.command is not None:
-            parts.append(self.command.error or f"{self.command.program} ended with 0")
+            said = self.command.output.strip()[-_SHOWN:]
+            how = self.command.error or f"{self.command.program} ended with 0"
+            parts.append(f"{how}, and said: {said}" if said else how)
         if self.message is not None:
             parts.append(self.message.left_out or f"{self.message.taken} of {len(self.message.answers)} addresses told")
         return f"failed {self.failures} times in a row; escalated: " + "; ".join(parts)
+
+
+class Escalates(Protocol):
+    """What those need who escalate; :class:`Escalation` does it."""
+
+    async def failed(
+        self, stage: str, exit_code: int, *, marker: str = "", text: str = "", told: bool = False
+    ) -> Escalated:
+        """See :meth:`Escalation.failed`."""
+        ...
+
+    async def tell(self, stage: str, failures: int, exit_code: int, *, marker: str = "", text: str = "") -> Escalated:
+        """See :meth:`Escalation.tell`."""
+        ...
+
+    def succeeded(self, stage: str) -> None:
+        """See :meth:`Escalation.succeeded`."""
+        ...
 
 
 class Escalation:
@@ -121,14 +145,21 @@ class Escalation:
         self._notifier = notifier
         self._environment = environment
 
-    async def failed(self, stage: str, exit_code: int, *, marker: str = "", text: str = "") -> Escalated:
+    async def failed(
+        self, stage: str, exit_code: int, *, marker: str = "", text: str = "", told: bool = False
+    ) -> Escalated:
         """A stage failed. ``marker`` is what the command gets (the stage when empty), ``text`` what people read.
 
-        Never raises for what the command or an address does.
+        ``told``: only count, because this trouble was escalated a moment ago. Never raises for what the command or an
+        address does.
         """
         failures = self.failures.failed(stage)
-        if failures < self._settings.after:
+        if told or failures < self._settings.after:
             return Escalated(failures=failures)
+        return await self.tell(stage, failures, exit_code, marker=marker, text=text)
+
+    async def tell(self, stage: str, failures: int, exit_code: int, *, marker: str = "", text: str = "") -> Escalated:
+        """Escalate now, for somebody who counts by himself. Never raises for what the command or an address does."""
         marker = marker or stage
         command = message = None
         if self._settings.command:
@@ -141,20 +172,17 @@ class Escalation:
             )
         if self._notifier is not None and self._notifier.addresses:
             title = f"{stage} failed {failures} times (exit code {exit_code})"
-            told = Message(
-                title=title,
-                text="\n".join(part for part in (text, command.error if command else "") if part) or title,
-                severity="failure",
-                key=f"escalation\0{stage}\0{exit_code}",
+            message = await self._notifier.send(
+                Message(
+                    title=title,
+                    text="\n".join(part for part in (text, command.error if command else "") if part) or title,
+                    severity="failure",
+                    key=f"escalation\0{stage}\0{exit_code}",
+                )
             )
-            message = await self._notifier.send(told)
-        escalated = Escalated(failures=failures, command=command, message=message)
+        escalated = Escalated(failures=failures, command=command, message=message, due=True)
         if not escalated.done:
-            log.error(
-                "%s failed %d times and nobody was told: set RUNBOOK_ESCALATION__COMMAND or RUNBOOK_NOTIFY__URLS",
-                stage,
-                failures,
-            )
+            log.error("%s failed %d times and %s", stage, failures, NOBODY)
         return escalated
 
     def succeeded(self, stage: str) -> None:

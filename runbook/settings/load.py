@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import stat
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from gateway.errors import SettingsError
 from gateway.settings import explain
+from gateway.settings.files import leaves, toml_of, variables_of, warn_if_open
+from gateway.settings.layers import Given, Layer, nested, stack
 from gateway.settings.names import Loc, bare, is_section
 from gateway.settings.process import process_environment
 from gateway.settings.section import Section
-from gateway.settings.sources import Given, nested, read_text, stack
 from runbook.settings import names
 from runbook.settings.values import RunbookSettings
 
 logger = logging.getLogger(__name__)
 
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_DEEPEST: Final = 8
+_EXAMPLE: Final = "RUNBOOK_HEALTH__LAG_WARNING_S"
 DOCUMENT: Final = "docs/runbook-settings.md"
-
-
-@dataclass(slots=True)
-class _Layer:
-    """What one source gave, and what was wrong with it."""
-
-    given: dict[Loc, Given] = field(default_factory=dict)
-    findings: list[str] = field(default_factory=list)
 
 
 def load_runbook_settings(
@@ -54,8 +41,7 @@ def load_runbook_settings(
     if config is not None:
         layers.append(_toml_file(config))
     findings = [finding for layer in layers for finding in layer.findings]
-    # stack() asks for layers of the gateway's class; it reads nothing but ``given``
-    given = stack(layers)  # type: ignore[arg-type]  # same shape
+    given = stack(layers)
     values, clashes = nested(given)
     findings += clashes
     settings: RunbookSettings | None = None
@@ -84,84 +70,51 @@ def _disagreements(model: Any, values: object, loc: Loc, given: Mapping[Loc, Giv
             yield from _disagreements(below, inside, (*loc, name), given)
 
 
-def _environment(environ: Mapping[str, str]) -> _Layer:
-    layer = _Layer()
+def _environment(environ: Mapping[str, str]) -> Layer:
+    layer = Layer()
     for name in sorted(environ):
         _variable(layer, name, environ[name], "environment")
     return layer
 
 
-def _env_file(path: Path) -> _Layer:
-    """A ``.env`` file: ``NAME=value``, quotes and comments as usual, ``$`` is an ordinary character."""
-    layer = _Layer()
-    text = _read(path, layer)
-    found: dict[str, tuple[str, str]] = {}
-    for binding in parse_stream(io.StringIO(text or "")):
-        original = binding.original.string
-        blank_lines = original[: len(original) - len(original.lstrip())].count("\n")
-        where = f"{path} line {binding.original.line + blank_lines}"
-        if binding.error or (binding.key is not None and binding.value is None):
-            layer.findings.append(f"{where}: not NAME=value; write one variable a line, or begin it with #")
-        elif binding.key is not None and binding.value is not None:
-            found[binding.key] = (binding.value, where)
-    for name, (value, where) in found.items():
+def _env_file(path: Path) -> Layer:
+    """A ``.env`` file: see :func:`~gateway.settings.files.variables_of`."""
+    layer = Layer()
+    for name, (value, where) in variables_of(path, layer).items():
         _variable(layer, name, value, where)
-    _warn_if_open(path, layer)
+    _warn_of_secrets(path, layer)
     return layer
 
 
-def _variable(layer: _Layer, name: str, text: str, where: str) -> None:
-    """Take a variable if it is the runbook's. Empty ones count as unset."""
+def _variable(layer: Layer, name: str, text: str, where: str) -> None:
+    """Take a variable if it is the runbook's."""
     known = names.resolve(name)
     if known is None:
-        shown = name.encode("ascii", "backslashreplace").decode()
-        if names.is_ours(name):
-            guess = names.meant(name)
-            hint = f"did you mean {guess}?" if guess else f"remove it, or see {DOCUMENT} for the names"
-            layer.findings.append(f"{shown} ({where}): no such setting; {hint}")
-        elif guess := names.slip(name):
-            logger.warning("%s (%s) is not a setting of the runbook; did you mean %s?", shown, where, guess)
-        return
-    if not text.strip():
-        return
-    loc, annotation = known
-    if is_section(annotation):
+        _unknown(layer, name, where)
+    elif text.strip() and is_section(known[1]):
         layer.findings.append(f"{name} ({where}): is a group of settings, not one; set its members, as {_EXAMPLE} does")
-        return
-    try:
-        value = read_text(annotation, text)
-    except ValueError as wrong:
-        layer.findings.append(f"{name} ({where}): {wrong}")
-        return
-    other = layer.given.get(loc)
-    if other is not None and other.value != value:
-        layer.findings.append(f"{name} ({where}): contradicts {other.name}, its other name; keep one of the two")
-        return
-    layer.given[loc] = Given(name, where, is_variable=True, value=value)
+    else:
+        layer.take(*known, name, text, where)
 
 
-_EXAMPLE: Final = "RUNBOOK_HEALTH__LAG_WARNING_S"
+def _unknown(layer: Layer, name: str, where: str) -> None:
+    shown = name.encode("ascii", "backslashreplace").decode()
+    if names.is_ours(name):
+        guess = names.meant(name)
+        hint = f"did you mean {guess}?" if guess else f"remove it, or see {DOCUMENT} for the names"
+        layer.findings.append(f"{shown} ({where}): no such setting; {hint}")
+    elif guess := names.slip(name):
+        logger.warning("%s (%s) is not a setting of the runbook; did you mean %s?", shown, where, guess)
 
 
-def _toml_file(path: Path) -> _Layer:
+def _toml_file(path: Path) -> Layer:
     """The table ``[runbook]`` of a TOML file; the rest belongs to the gateway."""
-    layer = _Layer()
-    text = _read(path, layer)
-    if text is None:
-        return layer
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as wrong:
-        layer.findings.append(f"{path}: not TOML: {wrong}; correct that line")
-        return layer
-    except (ValueError, RecursionError):  # an impossible date, an absurd number, absurd nesting
-        layer.findings.append(f"{path}: not TOML: a value that cannot be read; correct it")
-        return layer
-    table = content.get(names.TABLE, {})
+    layer = Layer()
+    table = toml_of(path, layer).get(names.TABLE, {})
     if not isinstance(table, dict):
         layer.findings.append(f"{names.TABLE} ({path}): must be a table; write it as [{names.TABLE}] with its own keys")
         return layer
-    for loc, value in _leaves(table, ()):
+    for loc, value in leaves(table):
         key = ".".join((names.TABLE, *loc)).encode("ascii", "backslashreplace").decode()
         annotation = names.annotation_of(loc)
         if annotation is None:
@@ -170,36 +123,10 @@ def _toml_file(path: Path) -> _Layer:
             layer.findings.append(f"{key} ({path}): must be a table; write it as [{key}] with its own keys")
         elif not is_section(annotation):
             layer.given[loc] = Given(key, str(path), is_variable=False, value=value)
-    _warn_if_open(path, layer)
+    _warn_of_secrets(path, layer)
     return layer
 
 
-def _leaves(table: Mapping[str, Any], loc: Loc) -> Iterator[tuple[Loc, Any]]:
-    for key, value in table.items():
-        if isinstance(value, dict) and value and len(loc) <= _DEEPEST:
-            yield from _leaves(value, (*loc, key))
-        else:
-            yield (*loc, key), value
-
-
-def _read(path: Path, layer: _Layer) -> str | None:
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as wrong:  # ValueError: a NUL in the path
-        said = (isinstance(wrong, OSError) and wrong.strerror) or "not a usable path"
-        layer.findings.append(f"{path}: cannot be read ({said}); give the path of a readable file")
-        return None
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as wrong:
-        line = content[: wrong.start].count(b"\n") + 1
-        layer.findings.append(f"{path} line {line}: not UTF-8; save the file as UTF-8")
-        return None
-
-
-def _warn_if_open(path: Path, layer: _Layer) -> None:
-    if not names.secret_locs() & layer.given.keys():
-        return
-    mode = path.stat().st_mode
-    if stat.S_ISREG(mode) and mode & _OTHERS:
-        logger.warning("%s holds secrets and other users can read it; run: chmod 600 %s", path, path)
+def _warn_of_secrets(path: Path, layer: Layer) -> None:
+    if names.secret_locs() & layer.given.keys():
+        warn_if_open(path)

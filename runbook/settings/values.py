@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, Final
 
 from pydantic import Field, SecretStr
 
@@ -29,6 +30,8 @@ from runbook.settings.fields import (
 from runbook.settings.jobs import JobSettings
 from runbook.settings.tokens import ApiToken, WrittenToken, api_token
 
+_A_MINUTE: Final[dict[str, Any]] = {"unit": "a minute"}
+
 
 class ApiSettings(Section):
     """The HTTP API and console, and the way to it."""
@@ -49,6 +52,38 @@ class ApiSettings(Section):
     )
     script: FilePath | None = Field(
         None, description="Executable that runs an action in place of the built-in `runbook`; unset: the built-in one"
+    )
+    allow_public: bool = Field(
+        False,
+        description="Listen on a public address without tokens: whoever reaches it may then operate the gateway",
+    )
+    hosts: list[Host] = Field(
+        default_factory=list,
+        description="Host names that browsers may reach the console by, beside the loopback's, comma separated; "
+        "empty: the loopback's alone while it listens there, any with tokens elsewhere",
+    )
+    proxies: list[Host] = Field(
+        default_factory=list,
+        description="Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto count, comma separated",
+    )
+    secure_cookies: bool = Field(
+        False, description="Cookies over https alone; over https they are so anyway. Set it behind a proxy with TLS"
+    )
+    session_s: Seconds = Field(43_200.0, description="A browser is asked for its token again after")
+    logins_per_minute: Count = Field(
+        10, description="Wrong tokens a minute from one address; ten times that from all", json_schema_extra=_A_MINUTE
+    )
+    actions_per_minute: Count = Field(
+        30, description="Changes that one person may ask for in a minute", json_schema_extra=_A_MINUTE
+    )
+    body_limit: Count = Field(
+        262_144, description="Longest request body that is taken", json_schema_extra={"unit": "bytes"}
+    )
+    request_s: Seconds = Field(
+        10.0, description="A client must send each request, and take each part of an answer, within"
+    )
+    streams: Count = Field(
+        500, description="Most event streams at once", json_schema_extra={"unit": "streams"}
     )
 
     def access(self) -> tuple[ApiToken, ...]:
@@ -153,6 +188,9 @@ class StartSettings(Section):
 
     tries: Count = Field(3, description="Tries of a stage")
     stage_timeout_s: Seconds = Field(60.0, description="Each try of a stage must end within")
+    frozen_s: Seconds = Field(
+        30.0, description="A process that lives and answers nothing for so long is killed and started again"
+    )
     t5_lead_s: Seconds = Field(300.0, description="Everything must be ready this long before the market opens")
 
 

@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nats_server=args.nats_server,
         environment=process_environment(),
         load=load,
+        recorded=not args.no_records,
     )
     foreground = None if not args.foreground else (args.window, args.debug)
     if args.detach:
@@ -109,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state-dir", type=Path, help="in place of state_dir of the settings")
     parser.add_argument("--log-dir", type=Path, help="in place of log_dir of the settings")
     parser.add_argument("--nats-server", type=Path, metavar="FILE", help="in place of the bundled nats-server")
+    parser.add_argument("--no-records", action="store_true", help="nothing into the audit, nothing to the Pushgateway")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--foreground", action="store_true", help="start everything now; for systemd and containers")
     how.add_argument("--detach", action="store_true", help="go into the background and wait for orders")

@@ -18,25 +18,28 @@ from gateway.calendar import Calendar, CalendarError, load_calendar
 from gateway.clock import Clock, SystemClock
 from gateway.errors import FeedgateError
 from gateway.settings import Settings
-from runbook.model import Exit, Window
+from runbook.model import ActionResult, Exit, Window
 from runbook.runner.lock import ExclusiveLock, Holder
 from runbook.runner.masking import Masker
 from runbook.runner.run import shanghai
 from runbook.runner.sessions import session_namer
+from runbook.runner.waiting import to_the_end
 from runbook.settings import RunbookSettings, secrets_of
 from runbook.supervisor.bringup import Order
 from runbook.supervisor.children import Spawner
 from runbook.supervisor.environment import Environment
-from runbook.supervisor.escalation import EscalationCommand
+from runbook.supervisor.escalation import escalation_of
 from runbook.supervisor.logfiles import LogBridge, RotatingFile, SupervisorLog
 from runbook.supervisor.operations import Operations
 from runbook.supervisor.place import Place
 from runbook.supervisor.probes import MeasuredHealth
 from runbook.supervisor.reaping import Reaper
+from runbook.supervisor.records import Records
 from runbook.supervisor.server import SupervisorServer
 from runbook.supervisor.site import Parts
 from runbook.supervisor.systemd import Notifier
-from runbook.supervisor.timers import Timers
+from runbook.supervisor.timers import Timers, ended
+from runbook.supervisor.watching import Watch
 
 _IDLE_S: Final = 60.0
 """A supervisor in the background that owns nothing and is asked for nothing ends after so long."""
@@ -59,6 +62,8 @@ class Files:
     nats_server: Path | None
     environment: dict[str, str] = field(repr=False)
     load: Callable[[], tuple[Settings, RunbookSettings]]
+    recorded: bool = True
+    """Whether what it does by itself goes into the audit and to the Pushgateway."""
 
 
 async def supervise(
@@ -103,6 +108,10 @@ async def supervise(
         timers = Timers(clock)
         spawner = Spawner(runbook.log_dir, masker)
         stack.callback(spawner.close)
+        records = None
+        if files.recorded:
+            records = Records(settings, runbook, clock, masker, _session(calendar))
+            stack.push_async_callback(asyncio.to_thread, records.close)
         environment = Environment(
             Parts(
                 settings=settings,
@@ -111,7 +120,8 @@ async def supervise(
                 spawn=spawner,
                 timers=timers,
                 say=say,
-                escalate=EscalationCommand(runbook.escalation, files.environment),
+                escalation=escalation_of(runbook, runbook.state_dir, clock, files.environment),
+                records=records,
                 health=MeasuredHealth(),
                 calendar=loaded_calendar,
                 config=files.config,
@@ -122,21 +132,48 @@ async def supervise(
         )
         stack.push_async_callback(environment.aclose)
         operations = Operations(environment, timers, say)
+        watching = asyncio.create_task(Watch(environment.site).run(), name="watch")
+        stack.push_async_callback(ended, watching)
         about = {"pid": os.getpid(), "since": shanghai(clock.wall_ns()), "log_dir": str(runbook.log_dir)}
         await stack.enter_async_context(SupervisorServer(Place(runbook.state_dir), operations, log, about))
         say("supervisor_started", f"supervisor runs as process {os.getpid()}", {}, "info")
-        code = await _serve(operations, clock, foreground, notifier, ready)
+        alone = _Alone(operations, records, clock)
+        code = await _serve(alone, clock, foreground, notifier, ready)
         say("supervisor_ended", f"the supervisor ends with {code}", {"exit_code": code}, "info")
         return code
 
 
+class _Alone:
+    """Operations that nobody asked for through the action runner: they have their records all the same."""
+
+    def __init__(self, operations: Operations, records: Records | None, clock: Clock) -> None:
+        self.operations = operations
+        self._records, self._clock = records, clock
+
+    async def run(self, name: str, order: Order) -> ActionResult:
+        """See :meth:`Operations.run`."""
+        if self._records is None:
+            return await self.operations.run(name, order, lambda *_: None)
+        began_ns = self._clock.wall_ns()
+        run = await self._records.began(name, order.window)
+        result = ActionResult(exit_code=Exit.ERROR, message=f"{name} was cancelled")
+        try:
+            result = await self.operations.run(name, order, lambda *_: None)
+        finally:
+            await to_the_end(self._records.ended(run, name, order.window, began_ns, result))
+        if name == "start" and result.details.get("started"):
+            await self._records.push_startup(order.window, result.details["startup_s"])
+        return result
+
+
 async def _serve(
-    operations: Operations,
+    alone: _Alone,
     clock: Clock,
     foreground: tuple[Window | None, bool] | None,
     notifier: Notifier,
     ready: Callable[[int, str], None],
 ) -> int:
+    operations = alone.operations
     stop = asyncio.Event()
     hurry = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -152,7 +189,7 @@ async def _serve(
     try:
         ready(0, "")
         if foreground is not None:
-            tasks.append(asyncio.create_task(_start(operations, foreground, notifier), name="first start"))
+            tasks.append(asyncio.create_task(_start(alone, foreground, notifier), name="first start"))
         while not stop.is_set() and not operations.over.done():
             waits: set[asyncio.Future[Any]] = {signalled, operations.over}
             await asyncio.wait(waits, timeout=_TURN_S, return_when=asyncio.FIRST_COMPLETED)
@@ -165,7 +202,7 @@ async def _serve(
         notifier.say("STOPPING=1")
         if operations.over.done():
             return operations.over.result()
-        return await _end(operations, hurry)
+        return await _end(alone, hurry)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -174,19 +211,20 @@ async def _serve(
         await asyncio.wait(tasks)
 
 
-async def _start(operations: Operations, foreground: tuple[Window | None, bool], notifier: Notifier) -> None:
+async def _start(alone: _Alone, foreground: tuple[Window | None, bool], notifier: Notifier) -> None:
     window, debug = foreground
-    result = await operations.run("start", Order(window=window, debug=debug), lambda *_: None)
-    if operations.environment.running:
+    result = await alone.run("start", Order(window=window, debug=debug))
+    if alone.operations.environment.running:
         notifier.say("READY=1", f"STATUS={result.message.splitlines()[0]}")
 
 
-async def _end(operations: Operations, hurry: asyncio.Event) -> int:
+async def _end(alone: _Alone, hurry: asyncio.Event) -> int:
     """After a signal: what runs is cancelled, everything is stopped in order, unless there is another signal."""
+    operations = alone.operations
     await operations.cancel()
     if operations.over.done() and not operations.environment.running:
         return Exit.OK
-    stopping = asyncio.create_task(operations.run("stop", Order(), lambda *_: None), name="stop after a signal")
+    stopping = asyncio.create_task(alone.run("stop", Order()), name="stop after a signal")
     hurrying = asyncio.create_task(hurry.wait(), name="second signal")
     await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
     hurrying.cancel()
@@ -211,6 +249,11 @@ async def _calendar(settings: Settings) -> Calendar | None:
     with contextlib.suppress(CalendarError):
         return await asyncio.to_thread(load_calendar, settings.calendar.overrides)
     return None
+
+
+def _session(calendar: Calendar | None) -> Callable[[int], str]:
+    """Names the session of a moment; ``unknown`` without a calendar."""
+    return session_namer(calendar) if calendar is not None else lambda _wall_ns: "unknown"
 
 
 def _labels(settings: Settings, calendar: Calendar | None, clock: Clock) -> Callable[[], dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.errors import BusError, ControlError
@@ -9,6 +10,7 @@ from runbook.model import ActionResult, Exit
 from runbook.runner.waiting import to_the_end
 from runbook.supervisor.bringup import Bringup, Order
 from runbook.supervisor.keeper import Ending, ProcessState, told
+from runbook.supervisor.records import STAGE_ACTIONS
 from runbook.supervisor.site import Parts, Site
 from runbook.supervisor.stages import Stage, StageFailed, StageRunner, Tell
 
@@ -46,11 +48,11 @@ class Environment:
     async def start(self, order: Order, tell: Tell) -> ActionResult:
         """Everything, in order. What runs already is checked, not started again."""
         began = self._timers.clock.monotonic()
-        before = set(self._site.running)
+        before = frozenset(self._site.running)
         make = self._bringup
-        stages = [make.environment(), make.nats(), make.gateway(order)]
-        stages += [make.subscriptions(), make.health(tell), make.t5(order)]
-        return await self._bring_up(stages, tell, before, began, "the environment is up")
+        stages = [make.environment, make.nats, lambda: make.gateway(order)]
+        stages += [make.subscriptions, lambda: make.health(tell, before), lambda: make.t5(order)]
+        return await self._bring_up(stages, tell, before, began, "the environment is up", order)
 
     async def restart(self, order: Order, tell: Tell) -> ActionResult:
         """The gateway alone; NATS is not touched, so consumers stay connected."""
@@ -58,11 +60,11 @@ class Environment:
         if not self._site.running:
             text = "nothing runs that could be restarted; run `runbook start`"
             return ActionResult(exit_code=Exit.GATEWAY, message=text)
-        before = set(self._site.running)
+        before = frozenset(self._site.running)
         make = self._bringup
-        stages = [make.environment(), make.nats()]
-        stages += [make.gateway(order, anew=True), make.subscriptions(), make.health(tell)]
-        result = await self._bring_up(stages, tell, before, began, "the gateway was restarted")
+        stages = [make.environment, make.nats, lambda: make.gateway(order, anew=True)]
+        stages += [make.subscriptions, lambda: make.health(tell)]
+        result = await self._bring_up(stages, tell, before, began, "the gateway was restarted", order)
         if result.exit_code in (Exit.OK, Exit.WARNING):
             tell("restart", RESTARTED, {"marker": RESTARTED})
         return result
@@ -92,15 +94,21 @@ class Environment:
         return ActionResult(exit_code=Exit.OK, message="everything is off, in order", details=self._details([]))
 
     async def _bring_up(
-        self, stages: list[Stage], tell: Tell, before: set[str], began: float, done: str
+        self,
+        stages: list[Callable[[], Stage]],
+        tell: Tell,
+        before: frozenset[str],
+        began: float,
+        done: str,
+        order: Order,
     ) -> ActionResult:
         self._site.failed_stage = ""
-        runner = StageRunner(self._timers, self._site.runbook, self._site.parts.escalate, tell)
+        runner = StageRunner(self._timers, self._site.runbook, self._site.parts.escalation, tell)
         try:
-            for stage in stages:
-                await runner.run(stage)
+            for make in stages:  # each when it is due: the first one reads the settings
+                await runner.run(make())
         except StageFailed as failed:
-            return await self._failed(failed, runner, before, tell)
+            return await self._failed(failed, runner, before, tell, order)
         except BaseException:
             await to_the_end(self._undo(before, tell))
             raise
@@ -109,11 +117,15 @@ class Environment:
         return ActionResult(
             exit_code=Exit.WARNING if warned else Exit.OK,
             message=f"{done} after {seconds:g} s" + (f", with a {warned[0]}" if warned else ""),
-            details=self._details(runner.passed) | {"startup_s": seconds},
+            details=self._details(runner.passed)
+            | {"startup_s": seconds, "started": [name for name in self._site.running if name not in before]},
         )
 
-    async def _failed(self, failed: StageFailed, runner: StageRunner, before: set[str], tell: Tell) -> ActionResult:
+    async def _failed(
+        self, failed: StageFailed, runner: StageRunner, before: frozenset[str], tell: Tell, order: Order
+    ) -> ActionResult:
         stage = failed.stage.name
+        await self._site.stage_failed(STAGE_ACTIONS[stage], failed.exit_code, str(failed), order.window)
         if stage not in _STAYS:
             await to_the_end(self._undo(before, tell))
         left = self._site.running
@@ -129,7 +141,7 @@ class Environment:
             details=self._details(runner.passed) | {"failed_stage": stage},
         )
 
-    async def _undo(self, before: set[str], tell: Tell) -> None:
+    async def _undo(self, before: frozenset[str], tell: Tell) -> None:
         """Stop what this start began, backwards."""
         for keeper in reversed(self._site.keepers):
             if keeper.name not in before and keeper.state is not ProcessState.OFF:

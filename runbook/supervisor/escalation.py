@@ -1,41 +1,18 @@
-"""The command that runs when tries do not help."""
+"""Who is told when tries do not help: :class:`runbook.notify.Escalation`, which counts over starts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from pathlib import Path
 
-from runbook.notify.command import run_command
-from runbook.settings import EscalationSettings
-
-_SHOWN: Final = 500
-
-
-class Escalate(Protocol):
-    """Tells somebody."""
-
-    async def __call__(self, marker: str, exit_code: int, /) -> str:
-        """Do it; what came of it, in words. Never raises."""
-        ...
+from gateway.clock import Clock
+from runbook.notify import Escalation, Notifier
+from runbook.settings import RunbookSettings
 
 
-class EscalationCommand:
-    """Runs ``escalation.command`` with an environment of its own, and says in words how that went."""
-
-    def __init__(self, rules: EscalationSettings, environment: Mapping[str, str]) -> None:
-        self._rules = rules
-        self._environment = dict(environment)
-
-    async def __call__(self, marker: str, exit_code: int, /) -> str:
-        if not self._rules.command:
-            return "nobody was told: escalation.command is not set"
-        outcome = await run_command(
-            self._rules.command,
-            marker=marker,
-            exit_code=exit_code,
-            timeout_s=self._rules.timeout_s,
-            environment=self._environment,
-        )
-        said = outcome.output.strip()[-_SHOWN:]
-        how = outcome.error or f"the escalation command {outcome.program} ended with {outcome.returned}"
-        return f"{how}: {said}" if said else how
+def escalation_of(
+    runbook: RunbookSettings, state_dir: Path, clock: Clock, environment: Mapping[str, str] | None = None
+) -> Escalation:
+    """The command and the addresses of the settings; failures are counted in ``state_dir``."""
+    notifier = Notifier(runbook.notify, state_dir, clock)
+    return Escalation(runbook.escalation, state_dir, notifier, environment)

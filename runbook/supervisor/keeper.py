@@ -1,24 +1,22 @@
-"""Keeps one process: starts it, notices its end, restarts it with patience, stops it in order."""
+"""Keeps a process of one program: starts it, notices its end, restarts it with patience, stops it in order."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import enum
-import signal
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
+from gateway.cancellation import to_the_end
 from gateway.errors import FeedgateError
 from runbook.runner.run import shanghai
-from runbook.runner.waiting import to_the_end
-from runbook.supervisor.children import Child, Command, Spawn
-from runbook.supervisor.restarts import BackOff, RestartClass
-from runbook.supervisor.timers import Timers, ended
+from runbook.supervisor.children import Spawn
+from runbook.supervisor.process import Ending, Process, ProcessFailed, Program, Say, spawned, told
+from runbook.supervisor.restarts import BackOff
+from runbook.supervisor.timers import Timers
 
-Say = Callable[[str, str, Mapping[str, Any], str], None]
-"""``say(event, text, fields, level)``: into the supervisor's log."""
+__all__ = ["Ending", "Keeper", "ProcessFailed", "ProcessState", "Program", "Say", "told"]
 
 
 class ProcessState(enum.StrEnum):
@@ -32,57 +30,6 @@ class ProcessState(enum.StrEnum):
     DEGRADED = "degraded"
     """It ended by itself and is not started again by itself."""
     STOPPING = "stopping"
-
-
-class ProcessFailed(FeedgateError):  # noqa: N818 - an event, told as it is
-    """A process ended, or did not get ready. ``hopeless``: trying again would change nothing."""
-
-    code = "process"
-
-    def __init__(self, message: str, *, exit_code: int | None, hopeless: bool) -> None:
-        super().__init__(message)
-        self.ended_with = exit_code
-        self.hopeless = hopeless
-
-
-class Program(Protocol):
-    """What a keeper runs."""
-
-    name: str
-    restart: RestartClass
-    ready_s: float
-    """It must be ready within, when it is restarted."""
-    stop_s: float
-    """It gets this long to stop by itself."""
-    hopeless: frozenset[int]
-    """Exit codes that say: do not try again as things are."""
-
-    def command(self) -> Command:
-        """What to start now. Raises FeedgateError when there is nothing to start."""
-        ...
-
-    async def ready(self, child: Child, /) -> None:
-        """Return once it serves. May raise FeedgateError for what time will not mend."""
-        ...
-
-    def unready(self) -> str:
-        """Why it is not ready yet, as far as is known."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a process ended that was asked to."""
-
-    exit_code: int | None
-    """None: it did not run."""
-    forced: bool
-    """It had to be killed."""
-    words: str = ""
-
-    @property
-    def graceful(self) -> bool:
-        return not self.forced and self.exit_code in (None, 0)
 
 
 class Keeper:
@@ -105,7 +52,7 @@ class Keeper:
         self._since_ns = timers.clock.wall_ns()
         self._spawn, self._timers, self._say, self._troubled = spawn, timers, say, troubled
         self._back_off = BackOff(program.restart)
-        self._child: Child | None = None
+        self._process: Process | None = None
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -123,7 +70,7 @@ class Keeper:
             "name": self.name,
             "class": self.program.restart.name,
             "state": self.state.value,
-            "pid": self._child.pid if self._child else None,
+            "pid": self._process.pid if self._process else None,
             "since": shanghai(self._since_ns),
             "restarts": self.restarts,
             "failures": self.failures,
@@ -138,112 +85,67 @@ class Keeper:
         self._back_off.forget()
         self.restarts = 0
         try:
-            child = await self._launch(limit_s)
+            process = await self._launch(limit_s)
         except BaseException as error:
             self._set(ProcessState.OFF, _first_line(error) if isinstance(error, FeedgateError) else "cancelled")
             raise
-        self._watch = asyncio.create_task(self._keep(child), name=f"keeper of {self.name}")
+        self._watch = asyncio.create_task(self._keep(process), name=f"keeper of {self.name}")
 
     async def stop(self) -> Ending:
         """End it: SIGTERM, then SIGKILL after ``stop_s``. Idempotent; not cut short by a cancellation."""
         await self._end_watch()
-        child = self._child
-        if child is None:
+        process = self._process
+        if process is None:
             self._set(ProcessState.OFF, "")
             return Ending(None, forced=False)
         self._set(ProcessState.STOPPING, "")
-        ending = await to_the_end(self._halt(child))
+        ending = await to_the_end(self._halt(process))
         self._set(ProcessState.OFF, "")
         return ending
 
     def kill(self) -> None:
         """SIGKILL, for somebody in a hurry; whoever waits for its end goes on waiting."""
-        if self._child is not None:
-            self._child.signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.kill()
 
     # -- inside ------------------------------------------------------------------------------------------------
 
-    async def _launch(self, limit_s: float) -> Child:
+    async def _launch(self, limit_s: float) -> Process:
         self._set(ProcessState.STARTING, "")
-        try:
-            command = self.program.command()
-            child = await self._spawn(command)
-        except (FeedgateError, OSError) as error:
-            hopeless = getattr(error, "exit_code", None) in self.program.hopeless
-            raise ProcessFailed(f"{self.name} cannot be started: {error}", exit_code=None, hopeless=hopeless) from error
-        self._child = child
+        process = self._process = await spawned(self.program, self._spawn, self._timers, self._say)
         self._back_off.started(self._timers.clock.monotonic())
-        self._say("process_started", f"{self.name} runs as process {child.pid}", {"pid": child.pid}, "info")
         try:
-            await self._timers.within(limit_s, self._until_ready(child))
-        except TimeoutError:
-            ending = await to_the_end(self._halt(child))
-            raise ProcessFailed(
-                f"{self.name} was not ready within {limit_s:g} s: {self.program.unready()}; it said:\n{ending.words}",
-                exit_code=None,
-                hopeless=False,
-            ) from None
+            await process.ready_within(limit_s)
         except BaseException:
-            await to_the_end(self._halt(child))
+            self._process = None
             raise
         self._set(ProcessState.RUNNING, "")
-        self._say("process_ready", f"{self.name} is ready", {"pid": child.pid}, "info")
-        return child
+        self._say("process_ready", f"{self.name} is ready", {"pid": process.pid}, "info")
+        return process
 
-    async def _until_ready(self, child: Child) -> None:
-        dying = asyncio.ensure_future(child.wait())
-        greeting = asyncio.ensure_future(self.program.ready(child))
-        try:
-            await asyncio.wait({dying, greeting}, return_when=asyncio.FIRST_COMPLETED)
-            if dying.done():
-                code = dying.result()
-                raise ProcessFailed(
-                    f"{self.name} ended at once ({told(code)}); it said:\n{child.last_words()}",
-                    exit_code=code,
-                    hopeless=code in self.program.hopeless,
-                )
-            try:
-                greeting.result()
-            except FeedgateError as error:
-                raise ProcessFailed(str(error), exit_code=None, hopeless=True) from error
-        finally:
-            await ended(dying, greeting)
-            if not greeting.cancelled():
-                greeting.exception()
+    async def _halt(self, process: Process) -> Ending:
+        ending = await process.halt()
+        self._process = None
+        return ending
 
-    async def _halt(self, child: Child) -> Ending:
-        forced = False
-        child.signal(signal.SIGTERM)
-        try:
-            code = await self._timers.within(self.program.stop_s, child.wait())
-        except TimeoutError:
-            text = f"{self.name} did not stop within {self.program.stop_s:g} s; killing process {child.pid}"
-            self._say("process_killed", text, {"pid": child.pid}, "error")
-            forced = True
-            child.signal(signal.SIGKILL)
-            code = await child.wait()
-        self._child = None
-        self._say("process_stopped", f"{self.name} ended ({told(code)})", {"exit_code": code}, "info")
-        return Ending(code, forced, child.last_words())
-
-    async def _keep(self, child: Child) -> None:
+    async def _keep(self, process: Process) -> None:
         """Until it is left alone; cancelled when somebody stops or starts it."""
         while True:
             settling = asyncio.create_task(self._settle())
             try:
-                code = await child.wait()
+                code = await process.wait()
             finally:
                 settling.cancel()
                 await asyncio.wait({settling})
-            self._child = None
+            self._process = None
             self._say(
                 "process_died",
-                f"{self.name} ended by itself ({told(code)}); it said:\n{child.last_words()}",
-                {"exit_code": code, "pid": child.pid},
+                f"{self.name} ended by itself ({told(code)}); it said:\n{process.last_words()}",
+                {"exit_code": code, "pid": process.pid},
                 "critical",
             )
             hopeless = code in self.program.hopeless
-            why = f"ended by itself ({told(code)}): {child.last_words().splitlines()[-1]}"
+            why = f"ended by itself ({told(code)}): {process.last_words().splitlines()[-1]}"
             while True:
                 wait = self._back_off.ended(self._timers.clock.monotonic())
                 if hopeless or wait is None:
@@ -255,7 +157,7 @@ class Keeper:
                 await self._timers.sleep(wait)
                 self.restarts += 1
                 try:
-                    child = await self._launch(self.program.ready_s)
+                    process = await self._launch(self.program.ready_s)
                 except ProcessFailed as error:
                     hopeless, why = error.hopeless, _first_line(error)
                     self._say("process_failed", str(error), {"exit_code": error.ended_with}, "critical")
@@ -300,13 +202,3 @@ def _first_line(error: BaseException) -> str:
     if len(lines) > 1:
         return f"{lines[0]} … {lines[-1].strip()}"
     return lines[0] if lines else type(error).__name__
-
-
-def told(code: int) -> str:
-    """An exit code in words."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"

@@ -25,6 +25,9 @@ class Launch:
     config: Path | None = None
     env_files: tuple[Path, ...] = ()
     nats_server: Path | None = None
+    recorded: bool = True
+    """False: the supervisor writes nothing into the audit and pushes nothing; for the mock environment, whose audit is
+    the real one's."""
 
     def arguments(self, state_dir: Path, log_dir: Path) -> list[str]:
         """For ``python -m runbook.supervisor``."""
@@ -32,6 +35,7 @@ class Launch:
         words += [f"--config={self.config.absolute()}"] if self.config else []
         words += [f"--env-file={file.absolute()}" for file in self.env_files]
         words += [f"--nats-server={self.nats_server.absolute()}"] if self.nats_server else []
+        words += [] if self.recorded else ["--no-records"]
         return words
 
 
@@ -85,4 +89,6 @@ async def _launch(arguments: list[str]) -> None:
         await asyncio.sleep(_LOOK_S)  # it holds the lock, and does not listen yet, or no more
     elif process.returncode:
         words = said.decode("utf-8", "replace").strip()
-        raise LaunchError(words or "the supervisor ended without a word; see supervisor.err", process.returncode)
+        # 1 is Python's own end with a traceback, which is no warning; below 0 it was killed
+        code = process.returncode if process.returncode > Exit.WARNING else Exit.GATEWAY
+        raise LaunchError(words or "the supervisor ended without a word; see supervisor.err", code)

@@ -13,11 +13,14 @@ from gateway.control import FeedCoverage
 from gateway.errors import ControlError, FeedgateError
 from gateway.settings import MetricsSettings, Settings
 from runbook.model import Exit
+from runbook.settings import MetricsSettings as MonitoringSettings
 from runbook.settings import RunbookSettings
 from runbook.supervisor.timers import Timers, pass_on_cancellation
 
 _LOOK_S: Final = 0.2
 _NAMED: Final = 5
+_SETTLED: Final = 10
+"""Looks in a row at which no answer was outstanding: two seconds, because some fronts take an answer back."""
 _ANSWER_S: Final = 3.0
 
 
@@ -51,24 +54,44 @@ class MeasuredHealth:
         return int(report.exit_code), text
 
 
+class IncompleteError(FeedgateError):
+    """Contracts are missing, and no answer is outstanding."""
+
+    code = "incomplete"
+    exit_code = Exit.SUBSCRIPTIONS
+
+
 class SubscriptionProbe:
     """Waits until everything wanted is confirmed on a line of its feed."""
 
     def __init__(self, timers: Timers) -> None:
         self._timers = timers
         self.last = "not asked yet"
+        self.ratio = 0.0
+        """Least share of wanted contracts that a feed has confirmed."""
+        self.missing: tuple[str, ...] = ()
 
     async def complete(self, client: Client) -> str:
-        """Return how it stands, once it is complete; nothing wanted at all is not complete."""
+        """Return how it stands, once it is complete; nothing wanted at all is not complete.
+
+        Raises IncompleteError once every answer is in and some contracts were refused: waiting changes nothing.
+        """
+        settled = 0
         while True:
             try:
                 feeds = await client.coverage()
+                self.ratio = min(map(_ratio, feeds), default=0.0)
+                self.missing = tuple(name for feed in feeds for name in feed.missing)
                 if feeds and all(feed.wanted and not feed.missing_count for feed in feeds):
                     return await self._summary(client, feeds)
                 self.last = "; ".join(map(_lacking, feeds)) or "the gateway has no feed"
+                settled = settled + 1 if await _all_answered(client) else 0
+                if settled > _SETTLED:
+                    raise IncompleteError(f"every answer is in: {self.last}")
             except ControlError as error:
                 pass_on_cancellation()
                 self.last = str(error)
+                settled = 0
             await self._timers.sleep(_LOOK_S)
 
     async def again(self, client: Client) -> None:
@@ -96,6 +119,15 @@ class SubscriptionProbe:
             if line.confirmed < line.wanted
         ]
         return f"{text} (a line is still behind: {', '.join(behind)})" if behind else text
+
+
+async def _all_answered(client: Client) -> bool:
+    up = [line for line in (await client.status()).lines if line.state.is_up and line.wanted]
+    return bool(up) and all(line.confirmed + line.failed == line.wanted for line in up)
+
+
+def _ratio(feed: FeedCoverage) -> float:
+    return 1.0 - feed.missing_count / feed.wanted if feed.wanted else 0.0
 
 
 def _lacking(feed: FeedCoverage) -> str:
@@ -137,15 +169,22 @@ async def metrics_answer(rules: MetricsSettings) -> str:
     return f"metrics on {where} answer"
 
 
-async def prometheus_answers(url: str | None) -> str:
-    """Whether Prometheus is ready, in words. Raises MetricsError when there should be one and it is not."""
-    if url is None:
-        return "Prometheus not checked (OPS_PROMETHEUS_URL is not set)"
-    try:
-        status = await asyncio.to_thread(_get, f"{url}/-/ready")
-    except (OSError, http.client.HTTPException) as error:
-        raise MetricsError(f"Prometheus on {url} is not ready ({error}); start it, or correct its address") from None
-    return f"Prometheus on {url} is ready ({status})"
+async def monitoring_answers(rules: MonitoringSettings) -> str:
+    """Whether Pushgateway and Prometheus are ready, in words. Raises MetricsError when one should be and is not."""
+    said = []
+    for what, url, variable in (
+        ("Prometheus", rules.prometheus_url, "OPS_PROMETHEUS_URL"),
+        ("the Pushgateway", rules.pushgateway_url, "PUSHGATEWAY_URL"),
+    ):
+        if url is None:
+            said.append(f"{what} not checked ({variable} is not set)")
+            continue
+        try:
+            status = await asyncio.to_thread(_get, f"{url}/-/ready")
+        except (OSError, http.client.HTTPException) as error:
+            raise MetricsError(f"{what} on {url} is not ready ({error}); start it, or correct {variable}") from None
+        said.append(f"{what} on {url} is ready ({status})")
+    return "; ".join(said)
 
 
 def _get(url: str) -> int:

@@ -144,6 +144,18 @@ class GatewayProgram:
                     self._unready = str(error)
             await self._timers.sleep(_LOOK_S)
 
+    async def answers(self) -> None:
+        """Once its control service answers, whatever its lines do. For one that serves already."""
+        while True:
+            try:
+                async with self._connect() as client:
+                    await client.status()
+                    return
+            except (BusError, ControlError) as error:
+                pass_on_cancellation()
+                self._unready = f"it runs and does not answer: {error}"
+            await self._timers.sleep(_LOOK_S)
+
     def unready(self) -> str:
         return self._unready
 

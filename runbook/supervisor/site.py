@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +13,14 @@ from gateway.bus.opening import nats_login
 from gateway.calendar import Calendar
 from gateway.client import Client, connect
 from gateway.settings import Settings
-from runbook.model import Exit
+from runbook.model import Exit, Window
+from runbook.notify import Escalates
 from runbook.settings import RunbookSettings
 from runbook.supervisor.children import Spawn
-from runbook.supervisor.escalation import Escalate
 from runbook.supervisor.keeper import Keeper, ProcessState, Say
 from runbook.supervisor.probes import HealthCheck
 from runbook.supervisor.programs import GatewayProgram, NatsProgram
+from runbook.supervisor.records import PROCESS_ACTIONS, Records
 from runbook.supervisor.timers import Timers
 
 
@@ -34,7 +35,7 @@ class Parts:
     spawn: Spawn
     timers: Timers
     say: Say
-    escalate: Escalate
+    escalation: Escalates
     health: HealthCheck
     calendar: Callable[[], Calendar]
     """Blocks; raises CalendarError."""
@@ -43,6 +44,8 @@ class Parts:
     environment: dict[str, str] = field(repr=False)
     nats_server: Path | None = None
     """In place of the bundled nats-server."""
+    records: Records | None = None
+    """None: nothing is written into the audit, and nothing pushed."""
     connect: Callable[[], AbstractAsyncContextManager[Client]] | None = None
     """In place of a connection to NATS."""
 
@@ -54,7 +57,9 @@ class Site:
         self.settings, self.runbook = parts.settings, parts.runbook
         self.timers = parts.timers
         self.parts = parts
-        self._escalations: set[asyncio.Task[None]] = set()
+        self._sayings: set[asyncio.Task[None]] = set()
+        self._frozen: dict[str, str] = {}
+        self._unwell: set[str] = set()
         limit = parts.runbook.start.stage_timeout_s
         self.external = bool(parts.settings.bus.urls)
         self.nats_program = NatsProgram(
@@ -76,6 +81,8 @@ class Site:
         self.gateway = self._keeper(self.gateway_program)
         self.failed_stage = ""
         """The stage that the last start or restart failed at."""
+        self.silent: dict[str, str] = {}
+        """What runs and does not answer, and how; the watch keeps it."""
 
     def _keeper(self, program: NatsProgram | GatewayProgram) -> Keeper:
         return Keeper(program, self.parts.spawn, self.timers, self.parts.say, self._troubled)
@@ -102,13 +109,14 @@ class Site:
         """Whether something that matters is not running, although it should."""
         bad = (ProcessState.DEGRADED, ProcessState.WAITING, ProcessState.STARTING)
         lost = any(keeper.state in bad and keeper.program.restart.degrades for keeper in self.keepers)
-        return lost or bool(self.failed_stage and self.running)
+        return lost or bool((self.failed_stage or self.silent) and self.running)
 
     def status(self) -> dict[str, Any]:
         """JSON values; holds no secret."""
         return {
             "state": "off" if not self.running else "degraded" if self.degraded else "running",
             "failed_stage": self.failed_stage,
+            "silent": dict(self.silent),
             "nats": {"url": self.nats_url, "bundled": not self.external, "monitor": self.nats_program.monitor},
             "gateway": self.settings.name,
             "profile": self.settings.profile,
@@ -125,7 +133,7 @@ class Site:
 
     async def aclose(self) -> None:
         """End everything that still runs, without ceremony. Idempotent."""
-        for task in tuple(self._escalations):
+        for task in tuple(self._sayings):
             task.cancel()
             await asyncio.wait({task})
         for keeper in reversed(self.keepers):
@@ -141,16 +149,58 @@ class Site:
         self.nats_program.port = settings.bus.bundled_port or self.nats_program.port
         self.nats = None if self.external else self.nats or self._keeper(self.nats_program)
 
-    def _troubled(self, keeper: Keeper) -> None:
-        """Tell somebody once a process has failed as often as the settings say, and when it is left alone."""
-        if keeper.state is not ProcessState.DEGRADED and keeper.failures != self.runbook.escalation.after:
+    def froze(self, keeper: Keeper, text: str) -> None:
+        """A process is about to be killed because it answers nothing. The gateway comes back with ``--debug``."""
+        self._frozen[keeper.name] = text
+        self.parts.say("process_frozen", text, {"pid": keeper.status()["pid"]}, "critical")
+
+    def trouble(self, name: str, code: int, text: str, *, failures: int, again: bool = True) -> None:
+        """Something that should run is in trouble: into the audit, and to the Pushgateway.
+
+        People are told when it failed in a row as often as the settings say, or is not tried again.
+        """
+        self._unwell.add(name)
+        tell = failures == self.runbook.escalation.after or not again
+
+        async def saying() -> None:
+            if self.parts.records is not None:
+                await self.parts.records.note(PROCESS_ACTIONS[name], code, text)
+                await self.parts.records.push(code)
+            if tell:
+                marker = f"process_{name}_{'waiting' if again else 'degraded'}"
+                told = await self.parts.escalation.tell(f"process {name}", failures, code, marker=marker, text=text)
+                fields = {"marker": "event=process_escalation", "exit_code": code}
+                self.parts.say("escalation", f"{name} {told.said}", fields, "critical")
+
+        self._do(saying(), f"trouble of {name}")
+
+    async def well_again(self, name: str) -> None:
+        """It answers. Once all do, the Pushgateway gets a 0."""
+        if name not in self._unwell:
             return
+        self._unwell.discard(name)
+        text = f"{name} answers again"
+        self.parts.say("well_again", text, {}, "warning")
+        if self.parts.records is not None:
+            await self.parts.records.note(PROCESS_ACTIONS[name], int(Exit.OK), text)
+            if not self._unwell:
+                await self.parts.records.push(int(Exit.OK))
+
+    async def stage_failed(self, action: str, code: int, text: str, window: Window | None) -> None:
+        """Into the audit, and so into the log file of the stage. Waits until it is there."""
+        if self.parts.records is not None:
+            await self.parts.records.note(action, code, text, window)
+
+    def _troubled(self, keeper: Keeper) -> None:
+        """A process died or could not be started again; ``keeper`` knows how often, and whether it goes on trying."""
+        if keeper is self.gateway:
+            self.gateway_program.debug = True  # contract §9: restart with --debug
         code = int(Exit.NATS if keeper is self.nats else Exit.GATEWAY)
+        text = self._frozen.pop(keeper.name, "") or f"{keeper.name} {keeper.state.value}: {keeper.reason}"
+        again = keeper.state is not ProcessState.DEGRADED
+        self.trouble(keeper.name, code, text, failures=keeper.failures, again=again)
 
-        async def escalate() -> None:
-            text = await self.parts.escalate(f"process_{keeper.name}_{keeper.state.value}", code)
-            self.parts.say("escalation", text, {"marker": "event=process_escalation", "exit_code": code}, "critical")
-
-        task = asyncio.create_task(escalate(), name=f"escalation for {keeper.name}")
-        self._escalations.add(task)
-        task.add_done_callback(self._escalations.discard)
+    def _do(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._sayings.add(task)
+        task.add_done_callback(self._sayings.discard)

@@ -6,17 +6,15 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gateway.calendar import Calendar
 from gateway.errors import FeedgateError
 from gateway.model import SHANGHAI
 from runbook.model import Exit, Window
-
-_SMALL_HOURS: Final = time(6)
-"""Before it a moment belongs to the night that began on the evening before."""
+from runbook.settings.sessions import SMALL_HOURS, SessionConfig
 
 
 class T5MissedError(FeedgateError):
@@ -37,14 +35,18 @@ class Checkpoint:
     closes: datetime
 
 
-def checkpoint_of(calendar: Calendar, window: Window, moment: datetime, lead_s: float) -> Checkpoint | None:
+def checkpoint_of(
+    calendar: Calendar, window: Window, moment: datetime, lead_s: float, hours: SessionConfig | None = None
+) -> Checkpoint | None:
     """The one that counts at a moment; None when the window has no session on that date, or is over.
 
-    The window runs from the first product that opens to the last that closes. Raises CalendarError beyond the calendar.
+    The window runs from the first product that opens to the last that closes, or as ``hours`` (SESSION_CONFIG) say,
+    which may also say by when all has to be ready; else that is ``lead_s`` before the opening. Raises CalendarError
+    beyond the calendar.
     """
     moment = moment.astimezone(SHANGHAI)
     on = moment.date()
-    if window == "night" and moment.time() < _SMALL_HOURS:
+    if window == "night" and moment.time() < SMALL_HOURS:
         on -= timedelta(days=1)
     trading_day = _trading_day(calendar, window, on)
     if trading_day is None:
@@ -57,11 +59,12 @@ def checkpoint_of(calendar: Calendar, window: Window, moment: datetime, lead_s: 
     ]
     if not sessions:
         return None
-    opens = min(session.opens for session in sessions)
-    closes = max(session.closes for session in sessions)
+    hours = hours or SessionConfig()
+    opens, closes = min(session.opens for session in sessions), max(session.closes for session in sessions)
+    opens, closes = hours.bounds(window, opens, closes)
     if moment >= closes:
         return None
-    return Checkpoint(window, sessions[0].trading_day, opens - timedelta(seconds=lead_s), opens, closes)
+    return Checkpoint(window, sessions[0].trading_day, hours.due(window, opens, lead_s), opens, closes)
 
 
 def _trading_day(calendar: Calendar, window: Window, on: date) -> date | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -25,6 +23,7 @@ from runbook.actions.alert_smoke import SmokeParameters, alert_smoke
 from runbook.context import ActionContext
 from runbook.model import ActionRequest, Trigger
 from runbook.settings import RunbookSettings
+from tests import needing
 
 DEADLINE_S = 30.0
 LABELS = 'command="alert-smoke"'
@@ -50,11 +49,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     running: list[subprocess.Popen[bytes]] = []
 
     def starter(program: str, *arguments: str, ready: str) -> str:
-        path = shutil.which(program)
-        if path is None:
-            if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-                pytest.fail(f"{program} is not installed; apt-get install {program}")
-            pytest.skip(f"{program} is not installed")
+        path = needing.program(program)
         port = free_port()
         log = tmp_path / f"{program}.log"
         with log.open("wb") as file:
@@ -82,7 +77,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def pushgateway(start: Start) -> str:
-    return start("prometheus-pushgateway", ready="/-/ready")
+    return start("prometheus-pushgateway", "--persistence.file=", ready="/-/ready")  # Debian's default is one for all
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 from gateway.clock import SystemClock
 from gateway.testing.nats import NatsServer, ServerOptions
 from runbook.checks.commands import add_arguments, validate_env_command
+from tests import needing
 from tests.integration.runbook.vault_server import Bao
 from tests.unit.runbook.checks.environment import free_port, listening, web, written
 
@@ -61,7 +62,7 @@ def places(root: Path) -> dict[str, str]:
 
 
 async def test_an_environment_in_order_has_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    pytest.importorskip("gateway_ctp")
+    needing.plugin()
     caplog.set_level(logging.DEBUG)
     root = tmp_path / "desk"
     root.mkdir(mode=0o700)
@@ -87,7 +88,7 @@ async def test_an_environment_in_order_has_no_error(tmp_path: Path, caplog: pyte
     # nothing was pulled from Vault in this test, and the calendar's end is not in our hands
     assert {name for name, _ in errors} <= {"runtime-file", "calendar"}, errors
     assert code == report["exit_code"]
-    assert len(report["checks"]) == 22
+    assert len(report["checks"]) == 24
     for said in (text, caplog.text):
         assert "pl4nted" not in said
 

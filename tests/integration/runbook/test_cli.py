@@ -81,6 +81,9 @@ class Shell:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.python = sys.executable
+        self.before: list[str] = []
+        """A program that runs the command."""
         site = root / "site"
         info = site / "testplugin-1.0.dist-info"
         info.mkdir(parents=True)
@@ -92,7 +95,7 @@ class Shell:
 
     def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "runbook", *words],
+            [*self.before, self.python, "-m", "runbook", *words],
             cwd=self.root,
             env=self.environment | more.pop("env", {}),
             stdout=subprocess.PIPE,

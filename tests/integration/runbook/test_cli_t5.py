@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -24,7 +24,7 @@ from gateway.testing.nats import NatsServer
 from runbook.actions.t5_checkpoint import T5Parameters, t5_checkpoint
 from runbook.context import ActionContext
 from runbook.model import ActionRequest, ActionResult, Trigger, Window
-from runbook.settings import RunbookSettings
+from runbook.settings import EscalationSettings, RunbookSettings
 
 DAY = "2026-10-12"
 CONTRACTS = 40
@@ -83,8 +83,21 @@ class Desk:
             {"log_dir": root / "logs", "state_dir": root / "state", "metrics": push}
         )
 
+        self.tells: list[str] = []
+        self.fields: list[Mapping[str, Any]] = []
+        self.blinks = 0
+        """So many connections fail first."""
+        self.escalation: dict[str, Any] = {}
+
     def connect(self) -> AbstractAsyncContextManager[Client]:
+        if self.blinks:
+            self.blinks -= 1
+            return connect("nats://127.0.0.1:1", connect_timeout=1.0)
         return connect(self.url, connect_timeout=1.0)
+
+    def tell(self, _stage: str, text: str, fields: Mapping[str, Any]) -> None:
+        self.tells.append(text)
+        self.fields.append(fields)
 
     async def checkpoint(
         self, moment: str, *, window: Window | None = "day", dry_run: bool = False, **parameters: Any
@@ -96,7 +109,8 @@ class Desk:
             run="r",
             request=request,
             settings=self.settings,
-            runbook=self.runbook,
+            runbook=self.runbook.model_copy(update={"escalation": EscalationSettings(**self.escalation)}),
+            tell=self.tell,
             clock=at(moment),
             log_dir=self.runbook.log_dir,
             connect=self.connect,
@@ -215,3 +229,29 @@ async def test_a_pushgateway_that_is_away_does_not_make_a_passed_checkpoint_fail
         result = await desk.checkpoint(f"{DAY} 08:50:00")
     assert result.exit_code == 0
     assert "could not be pushed" in result.message
+
+
+async def test_what_is_not_ready_at_first_is_looked_at_again_before_t5_fails(desk: Desk) -> None:
+    async with desk.gateway():
+        desk.blinks = 1
+        result = await desk.checkpoint(f"{DAY} 08:50:00")
+    assert result.exit_code == 0, result.message
+    assert any("`runbook start --profile dev` brings NATS up; looking again" in text for text in desk.tells)
+
+
+async def test_after_three_failures_the_desk_is_told_once_and_a_success_begins_anew(desk: Desk) -> None:
+    told = desk.root / "told"
+    teller = desk.root / "tell.sh"
+    teller.write_text(f'#!/bin/sh\necho "$1 $2" >> {told}\n')
+    teller.chmod(0o700)
+    desk.escalation = {"command": f"{teller} {{marker}} {{exit_code}}"}
+    async with desk.gateway("SHFE.nosuch2701"):
+        below = await desk.checkpoint(f"{DAY} 08:50:00")
+        assert below.exit_code == 16
+        assert told.read_text() == "t5_missed 16\n"
+        assert sum("asked anew for 1 missing contracts" in text for text in desk.tells) == 2
+        assert any("event=t5_missed" in str(fields.get("marker")) for fields in desk.fields)
+        assert (await desk.checkpoint(f"{DAY} 08:50:00", coverage_threshold=0.9)).exit_code == 0
+    assert (await desk.checkpoint(f"{DAY} 08:50:00", dry_run=True)).exit_code == 16
+    assert told.read_text() == "t5_missed 16\n"
+    assert json.loads((desk.runbook.state_dir / "failures.json").read_text()) == {}

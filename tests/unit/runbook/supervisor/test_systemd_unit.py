@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from runbook.supervisor.__main__ import _parser
+from tests import needing
 
 UNIT = Path(__file__).parents[4] / "deploy" / "systemd" / "feedgate.service"
 
@@ -21,9 +19,7 @@ def settings() -> dict[str, str]:
 
 
 def test_systemd_has_nothing_to_say_about_the_unit(tmp_path: Path) -> None:
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd-analyze is not installed")
+    analyze = needing.program("systemd-analyze", package="systemd")
     unit = tmp_path / UNIT.name
     unit.write_text(UNIT.read_text().replace("/opt/feedgate/bin/python", sys.executable))
     said = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60)
