@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MINUTES ?= 10
+WORKERS ?= 4
 ARGS ?=
 
 .PHONY: help setup demo test lint types imports tests fuzz properties bench soak faults lock clean
@@ -21,8 +22,8 @@ $(INSTALLED): requirements.lock pyproject.toml plugins/ctp/pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e plugins/ctp
 	@touch $(INSTALLED)
 
-demo: setup  ## two lines of a synthetic market, live in the terminal; one is killed after 8 s; Ctrl-C ends it
-	$(BIN)/gateway demo --kill 8 $(ARGS)
+demo: setup  ## two lines of a synthetic market, live in the terminal and in a console; one is killed after 8 s; Ctrl-C ends it
+	$(BIN)/runbook demo --kill 8 $(ARGS)
 
 test: lint types imports tests  ## every check
 
@@ -36,8 +37,8 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
-tests: setup
-	$(BIN)/python -m pytest $(ARGS)
+tests: setup  ## WORKERS=4 side by side; one after another with WORKERS=0, or ARGS=-n0
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 fuzz: setup  ## random bytes and broken records against every reader, other ones each time
 	$(BIN)/python -m pytest -q --hypothesis-profile thorough -k "bytes or garbage or whatever" tests/unit plugins/ctp/tests $(ARGS)

@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from gateway.terminal.summary import DemoSummary, summary_json, summary_text
 
 _REDRAW_S = 0.5
 _TOP = 8
-_GREETING = 2
+_GREETING = 3
 """Rows of the screen that the view leaves to what stands above it."""
 _DEMO_PAUSE_S = 0.1
 """Recordings begin with hours of calm; a demo does not wait for them."""
@@ -55,7 +55,18 @@ def demo_settings(*, rate: float, contracts: int, replay: Path | None, speed: fl
     return Settings(feeds={name: feed}, bus=BusSettings(urls=[]), metrics=MetricsSettings(port=0))
 
 
-async def demo(settings: Settings, *, seconds: float | None, kill_after: float | None, as_json: bool) -> int:
+Beside = Callable[[Gateway], AbstractAsyncContextManager[str]]
+"""Something that runs beside a gateway in the foreground, and a line about it for the greeting."""
+
+
+async def demo(
+    settings: Settings,
+    *,
+    seconds: float | None,
+    kill_after: float | None,
+    as_json: bool,
+    beside: Beside | None = None,
+) -> int:
     """Run until Ctrl-C or for so many seconds; then print the summary.
 
     ``kill_after``: so many seconds after the start, but not before all lines carry all for a second, the active line's
@@ -72,6 +83,7 @@ async def demo(settings: Settings, *, seconds: float | None, kill_after: float |
         consumed=True,
         as_json=as_json,
         check=check,
+        beside=beside,
     )
     return await _watch(settings, play)
 
@@ -103,6 +115,7 @@ class _Screenplay:
     """Read the stream back as a consumer does. It costs the core's process as much as publishing."""
     as_json: bool
     check: MarketCheck | None = None
+    beside: Beside | None = None
 
 
 async def _watch(settings: Settings, play: _Screenplay) -> int:
@@ -116,10 +129,13 @@ async def _watch(settings: Settings, play: _Screenplay) -> int:
         consumer = None
         if play.consumed:
             consumer = await stack.enter_async_context(consuming(gw, settings, clock, play.check))
+        beside = await stack.enter_async_context(play.beside(gw)) if play.beside is not None else ""
         heap.settle()
         begun = clock.monotonic()
         if not play.as_json:
             _greet(console, gw, play.title)
+            if beside:
+                console.print(beside, highlight=False, soft_wrap=True)
         if play.kill_after is not None:
             shown = None if play.watched or play.as_json else console
             killer = asyncio.create_task(_kill_active(gw, play.kill_after, consumer, clock, shown), name="killer")

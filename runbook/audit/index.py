@@ -116,7 +116,7 @@ class AuditIndex:
             last = database.execute("SELECT max(seq) FROM records").fetchone()[0] or 0
             rows = (_row(entry, found.raw) for entry, found in records_after(self._directory, last))
             marks = ", ".join("?" * _COLUMNS)
-            return database.executemany(f"INSERT OR IGNORE INTO records VALUES ({marks})", rows).rowcount or 0  # noqa: S608
+            return database.executemany(f"INSERT OR IGNORE INTO records VALUES ({marks})", rows).rowcount or 0  # noqa: S608 - question marks
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

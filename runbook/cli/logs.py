@@ -15,8 +15,8 @@ from runbook.supervisor.logfiles import RotatingFile
 
 FILE: Final = "runbook.log"
 _HEARD: Final = (
-    *("runbook.app", "runbook.audit", "runbook.cli", "runbook.settings"),
-    *("gateway.loader", "gateway.settings", "asyncio"),
+    *("runbook.app", "runbook.audit", "runbook.cli", "runbook.schedule", "runbook.settings", "runbook.web"),
+    *("gateway.loader", "gateway.settings", "asyncio", "uvicorn"),
 )
 """Whose warnings come to the terminal. What others say about a run is in its stages, its result and the log file."""
 

@@ -18,17 +18,18 @@ from gateway.loader import Plugins
 from runbook.app import Loaded, Runbook, load
 from runbook.app.builtin import builtin
 from runbook.audit import commands as audit_commands
+from runbook.cli import demo, serving
 from runbook.cli import parser as parsers
-from runbook.cli.asking import files_of, operator_of
+from runbook.cli.asking import files_of
 from runbook.cli.logs import Logs, logs
 from runbook.cli.running import act, run_job
 from runbook.cli.telling import Teller
 from runbook.hookspecs import ActionKind
 from runbook.model import Exit
-from runbook.runner import Masker, collect_kinds
+from runbook.runner import collect_kinds
 from runbook.schedule import commands as jobs_commands
 from runbook.schedule.windows import MarketWindows
-from runbook.settings import secrets_of
+from runbook.settings.sessions import read_sessions
 
 log = logging.getLogger(__name__)
 
@@ -103,10 +104,14 @@ def _commands(parser: argparse.ArgumentParser) -> set[str]:
 
 def _dispatch(args: argparse.Namespace, made: Logs) -> int:
     group = getattr(args, "group", "")
+    if group == "demo":
+        return demo.demo(args)
     loaded = load(files_of(args))
     if group == "audit":
         return _audit(args, loaded)
-    if group == "jobs" and args.jobs_command != "run":
+    if group == "serve":
+        return serving.serve(args, loaded, made, sys.stdout)
+    if group == "jobs" and args.jobs_command is None:
         return _jobs(args, loaded)
     return asyncio.run(_run(args, loaded, made))
 
@@ -138,16 +143,13 @@ def _jobs(args: argparse.Namespace, loaded: Loaded) -> int:
         raise loaded.refusal
     from gateway.calendar import load_calendar  # noqa: PLC0415 - brings pandas, which no other command here needs
 
-    args.operator = None
-    masker = Masker((*secrets_of(loaded.settings), *secrets_of(loaded.runbook)))
-    if getattr(args, "reason", None):
-        args.reason = masker.text(args.reason)
     place = jobs_commands.Place(
-        windows=MarketWindows(load_calendar(loaded.settings.calendar.overrides)),
+        windows=MarketWindows(
+            load_calendar(loaded.settings.calendar.overrides), hours=read_sessions(loaded.runbook.session_config)
+        ),
         settings=loaded.runbook.schedule,
         state_dir=loaded.runbook.state_dir,
         clock=SystemClock(),
-        operator=operator_of(args, os.getuid()),
     )
     return int(jobs_commands.run(args, place, sys.stdout))
 

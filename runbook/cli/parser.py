@@ -10,11 +10,11 @@ from typing import Any, Final, NoReturn
 
 import gateway
 from runbook.audit import commands as audit_commands
+from runbook.cli import demo, serving
 from runbook.cli.fields import add_fields
 from runbook.hookspecs import ActionKind
 from runbook.model import Exit
 from runbook.schedule import commands as jobs_commands
-from runbook.settings.jobs import JOBS
 
 PLACES: Final = {
     "secrets-pull": ("secrets", "pull"),
@@ -22,6 +22,8 @@ PLACES: Final = {
     "incident": ("incident", "new"),
 }
 """Actions that are typed as two words."""
+ELSEWHERE: Final = frozenset({"job-pause", "job-resume"})
+"""Actions that have a command of their own: ``runbook jobs pause``."""
 _GROUPS: Final = {"secrets": "secrets from Vault: pull, clear", "incident": "reports of incidents: new"}
 OTHERS: Final = ("stop", "restart", "failover", "failback", "drill")
 """Flags of ``runbook start`` that mean another command, as ``start_live_env.sh`` has them."""
@@ -52,6 +54,8 @@ def build(kinds: Mapping[str, ActionKind]) -> Parser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     groups: dict[str, argparse._SubParsersAction[Parser]] = {}
     for name, kind in kinds.items():
+        if name in ELSEWHERE:
+            continue
         first, _, second = " ".join(PLACES.get(name, (name,))).partition(" ")
         if not second:
             _action(commands.add_parser(first, help=_title(kind), description=_described(kind)), kind)
@@ -62,6 +66,10 @@ def build(kinds: Mapping[str, ActionKind]) -> Parser:
         _action(groups[first].add_parser(second, help=_title(kind), description=_described(kind)), kind)
     _audit(commands.add_parser("audit", help="the audit: verify, list, show, export, …"))
     _jobs(commands.add_parser("jobs", help="jobs of the trading calendar: list, simulate, pause, resume, run"))
+    serve = commands.add_parser("serve", help="the console and the API, with the jobs, until it is stopped")
+    serving.configure(serve)
+    settings_of(serve)
+    demo.configure(commands.add_parser("demo", help="two lines of a synthetic market, and their console"))
     return root
 
 
@@ -147,14 +155,3 @@ def _jobs(parser: argparse.ArgumentParser) -> None:
     settings_of(parser)
     for one in nested(parser):
         settings_of(one, quiet=True)
-    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse has no other way to ask
-            now = action.add_parser("run", help="run a job's action now; its planned moments stay as they are")
-            now.add_argument("job", choices=JOBS, metavar="JOB", help="name of the job")
-            now.add_argument("--reason", metavar="TEXT", help="why, for the audit")
-            now.add_argument("--operator", metavar="NAME", help="who, for the audit; unset: the login name")
-            now.add_argument(
-                "--idempotency-key", metavar="KEY", help="a second run with the same key is not done again"
-            )
-            now.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="the result as JSON")
-            settings_of(now, quiet=True)

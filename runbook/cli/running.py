@@ -8,10 +8,10 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from runbook.app import Runbook
-from runbook.cli.asking import operator_of, request_of
+from runbook.cli.asking import REASON, operator_of, request_of
 from runbook.cli.telling import Teller
 from runbook.model import Role, Trigger
 from runbook.runner import Run
@@ -29,19 +29,19 @@ async def act(runbook: Runbook, args: argparse.Namespace, teller: Teller, uid: i
 
 
 async def run_job(runbook: Runbook, args: argparse.Namespace, teller: Teller, uid: int) -> int:
-    """``runbook jobs run NAME``."""
+    """``runbook jobs run``, ``pause`` and ``resume``."""
     desk = runbook.desk()
-    return await _carried_out(
-        runbook,
-        teller,
-        lambda: desk.run_now(
-            args.job,
-            operator=operator_of(args, uid),
-            trigger=Trigger.CLI,
-            reason=args.reason or "",
-            idempotency_key=args.idempotency_key or "",
-        ),
-    )
+    who: dict[str, Any] = {"operator": operator_of(args, uid), "trigger": Trigger.CLI, "role": ROLE}
+    reason = args.reason or ""
+
+    async def ask() -> Run:
+        if args.jobs_command == "run":
+            return await desk.run_now(args.job, reason=reason, idempotency_key=args.idempotency_key or "", **who)
+        said = reason or (REASON if runbook.settings.profile == "live" else "")
+        do = desk.pause if args.jobs_command == "pause" else desk.resume
+        return await do(args.job, reason=said, **who)
+
+    return await _carried_out(runbook, teller, ask)
 
 
 async def _carried_out(runbook: Runbook, teller: Teller, ask: Callable[[], Awaitable[Run]]) -> int:

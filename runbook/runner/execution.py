@@ -78,11 +78,12 @@ class Execution:
                 return
             except asyncio.CancelledError:
                 if not live.run.started:
-                    never = RefusedError(Exit.ERROR, "cancelled before it began; nothing was done")
+                    never = RefusedError(Exit.ERROR, f"cancelled{_by(live)} before it began; nothing was done")
                     await to_the_end(self._refuse(live, never))
                     raise
                 # cancelled while its start was written down: it has begun, so it needs an end
-                result = ActionResult(exit_code=Exit.ERROR, message="cancelled right after its start; nothing was done")
+                text = f"cancelled{_by(live)} right after its start; nothing was done"
+                result = ActionResult(exit_code=Exit.ERROR, message=text)
                 await to_the_end(self._end(live, Outcome("exception", result)))
                 raise
             if not live.accepted.done():
@@ -197,6 +198,9 @@ class Execution:
         outcome = await act(
             kind, context, parameters, grace_s=self._around.runbook.cancel_grace_s, masker=self._around.masker
         )
+        if live.cancelled_by and outcome.raises is not None:
+            told = outcome.result.message.replace(" was cancelled", f" was cancelled{_by(live)}", 1)
+            outcome.result = replace(outcome.result, message=told)
         if outcome.straggler is not None:
             self._keep_straggler(outcome.straggler, live)
         return outcome
@@ -288,3 +292,8 @@ class Execution:
                 return str(holder)
             await asyncio.sleep(_HOLDER_S)  # taken this moment, not written yet
         return "another action (it has not said which)"
+
+
+def _by(live: LiveRun) -> str:
+    """For a message."""
+    return f" by {live.cancelled_by}" if live.cancelled_by else ""

@@ -35,6 +35,8 @@ class LiveRun:
         self.key_reserved = False
         self.began_at = 0.0
         """Monotonic seconds."""
+        self.cancelled_by = ""
+        """Who cancelled it, and why; empty: nobody, or its process was stopped."""
         self.replays: LiveRun | Run | None = None
         """Whose answer this request gets instead of a run of its own."""
         self._loop = asyncio.get_running_loop()

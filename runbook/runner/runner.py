@@ -92,6 +92,7 @@ class ActionRunner:
         )
         self._execution = Execution(around, self._records, self._runs)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._going: dict[str, asyncio.Task[None]] = {}
         self._closed = False
 
     # -- asking ------------------------------------------------------------------------------------------------
@@ -117,16 +118,35 @@ class ActionRunner:
         await asyncio.shield(live.accepted)
         return await self._answer(live, wait=False)
 
+    def cancel(self, run: str, by: str, reason: str = "") -> bool:
+        """Cancel a run of this process, as Ctrl-C does at a terminal; False: it is none, or it is over.
+
+        Returns at once; the run ends when its action has stopped, and the audit says who cancelled it and why. What an
+        action has asked the gateway for already, the gateway finishes.
+        """
+        live, task = self._runs.get(run), self._going.get(run)
+        if live is None or task is None or live.run.state is RunState.DONE:
+            return False
+        if not live.cancelled_by:
+            live.cancelled_by = self.masker.text(f"{by}: {reason}" if reason else by)
+            live.tell("cancel", f"cancelled by {live.cancelled_by}", {})
+            task.cancel()
+        return True
+
     async def recover(self) -> list[Run]:
         """Find runs that died with their process, record and close them. Every request does it first, too."""
         return await self._records.recover()
 
     # -- looking -----------------------------------------------------------------------------------------------
 
-    async def runs(self, limit: int = 50) -> list[Run]:
-        """The latest runs, newest first: of this process with their stages, and the begun ones of others."""
-        stored = await self._records.in_thread(self._records.store.runs, limit)
-        found = {run.id: run for run in stored} | {run: live.seen() for run, live in self._runs.items()}
+    async def runs(self, limit: int = 50, *, before: str = "") -> list[Run]:
+        """The latest runs, newest first: of this process with their stages, and the begun ones of others.
+
+        ``before`` is a run's id: only older ones, for the next page.
+        """
+        stored = await self._records.in_thread(self._records.store.runs, limit, before)
+        here = {run: live.seen() for run, live in self._runs.items() if not before or run < before}
+        found = {run.id: run for run in stored} | here
         return sorted(found.values(), key=lambda run: run.id, reverse=True)[:limit]
 
     async def get(self, run: str) -> Run | None:
@@ -202,7 +222,9 @@ class ActionRunner:
         self._runs[run.id] = live
         task = asyncio.create_task(self._go(live), name=f"run {run.id}")
         self._tasks.add(task)
+        self._going[run.id] = task
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _task: self._going.pop(run.id, None))
         return live, task
 
     async def _go(self, live: LiveRun) -> None:

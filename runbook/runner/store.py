@@ -112,10 +112,11 @@ class RunStore:
                 return found
         return None
 
-    def runs(self, limit: int) -> list[Run]:
-        """The latest runs, done or not, newest first. Ids sort by time."""
-        names = {path.name for directory in (self._open, self._runs) for path in _listed(directory)}
-        found = (self.get(name.removesuffix(".json")) for name in sorted(names, reverse=True)[:limit])
+    def runs(self, limit: int, before: str = "") -> list[Run]:
+        """The latest runs, done or not, newest first, of those older than ``before``. Ids sort by time."""
+        ids = {path.stem for directory in (self._open, self._runs) for path in _listed(directory)}
+        older = (run for run in ids if not before or run < before)
+        found = (self.get(run) for run in sorted(older, reverse=True)[:limit])
         return [run for run in found if run is not None]
 
     def reserve(self, action: str, key: str, run: str) -> str:

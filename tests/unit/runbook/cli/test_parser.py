@@ -79,7 +79,7 @@ def test_a_flag_of_start_means_the_other_command(parser: argparse.ArgumentParser
     [
         "",
         "nonsense",
-        "serve",
+        "served",
         "start --stop --restart",
         "start --window noon",
         "start --prof live",

@@ -20,6 +20,7 @@ from gateway.control import (
     SubscriptionsReply,
     SubscriptionState,
 )
+from gateway.control.messages.catalogue import Reloaded
 from gateway.model import Contract, LineStatus
 from gateway.subjects import matcher
 from runbook.context import ActionContext
@@ -65,6 +66,7 @@ class FakeGateway:
         """Confirmed on a line that has fallen silent."""
         self.up = True
         self.away: Exception | None = None
+        self.reloaded: list[Reloaded] = []
         self.warnings: list[str] = []
         self.asked: list[tuple[str, ...]] = []
         self.patience: dict[str, int] = {}
@@ -78,6 +80,11 @@ class FakeGateway:
     def _answer(self) -> None:
         if self.away is not None:
             raise self.away
+
+    async def reload_catalogue(self, reason: str, **rules: Any) -> list[Reloaded]:
+        self._answer()
+        self.asked.append(("reload", reason, str(rules["min_share"]), str(rules["accept_smaller"])))
+        return self.reloaded
 
     async def status(self) -> StatusReply:
         self._answer()

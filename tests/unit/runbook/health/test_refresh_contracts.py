@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.control.messages.catalogue import Reloaded
 from gateway.errors import BusError
 from runbook.actions.refresh_contracts import RefreshParameters, refresh_contracts
 from runbook.health.contracts import ContractStore
@@ -84,6 +85,21 @@ async def test_a_source_that_fails_leaves_the_last_good_list(bench: Any, tmp_pat
     gateway.away, gateway.catalogue = None, []
     empty = await refresh_contracts(bench.context(gateway), RefreshParameters(accept_smaller=True))
     assert (empty.exit_code, len(kept(bench))) == (1, 3)
+
+
+async def test_the_gateway_takes_its_list_anew_first_and_what_it_kept_is_a_warning(bench: Any, gateway: Any) -> None:
+    gateway.reloaded = [
+        Reloaded(feed="ctp", ok=True, total=3, added=1, removed=1, subscribed=1, removed_names=["SHFE.a9"]),
+        Reloaded(feed="sopt", ok=False, total=7, error="the counter is closed"),
+    ]
+    result = await refresh_contracts(bench.context(gateway), RefreshParameters(min_share=0.25))
+    assert gateway.asked[0][0::2] == ("reload", "0.25")
+    assert result.exit_code == 1
+    assert any("SHFE.a9" in warning and "stay as they were" in warning for warning in result.details["warnings"])
+    assert "feed sopt keeps its 7 contracts: the counter is closed" in result.details["warnings"]
+    gateway.asked.clear()
+    await refresh_contracts(bench.context(gateway, dry_run=True), RefreshParameters())
+    assert gateway.asked == []
 
 
 async def test_without_any_list_it_ends_with_14(bench: Any, tmp_path: Path) -> None:

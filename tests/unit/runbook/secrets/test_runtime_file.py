@@ -159,7 +159,7 @@ def test_a_symbolic_link_in_place_of_the_file_is_refused_and_its_target_untouche
     target.write_text(f"{MARK}precious")
     path.symlink_to(target)
     with pytest.raises(RuntimeFileError, match="symbolic link"):
-        act(path)  # type: ignore[operator]
+        act(path)  # type: ignore[operator]  # parameters of a test are objects
     assert target.read_text() == f"{MARK}precious"
     assert path.is_symlink()
 
@@ -186,7 +186,7 @@ def test_a_second_name_of_the_file_is_refused_because_it_would_keep_the_secrets(
 def test_a_file_that_is_not_ours_is_neither_replaced_nor_removed(path: Path, act: object) -> None:
     path.write_text("CTP_PRIMARY_PASSWORD=of-the-operator\n")
     with pytest.raises(RuntimeFileError, match="not written by `runbook secrets pull`"):
-        act(path)  # type: ignore[operator]
+        act(path)  # type: ignore[operator]  # parameters of a test are objects
     assert path.read_text() == "CTP_PRIMARY_PASSWORD=of-the-operator\n"
 
 
@@ -251,7 +251,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_pull_or_clear(path: Path) 
         assert killed.returncode == -9
         (draft,) = path.parent.glob("*.tmp")
         assert mode_of(draft) == 0o600
-        act(path)  # type: ignore[operator]
+        act(path)  # type: ignore[operator]  # parameters of a test are objects
         assert not list(path.parent.glob("*.tmp"))
 
 

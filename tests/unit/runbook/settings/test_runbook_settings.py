@@ -9,29 +9,17 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from gateway.errors import SettingsError
 from gateway.settings import load_settings
 from runbook.model import Role
 from runbook.settings import ApiToken, RunbookSettings, load_runbook_settings, names, secrets_of
 from runbook.settings.document import document, example, row, tables
-
-SECRET = "hunter2-Zq"
+from tests.unit.refused_settings import SECRET, findings_of, only
 
 
 def findings(
     environ: Mapping[str, str] | None = None, config: Path | None = None, env_files: tuple[Path, ...] = ()
 ) -> list[str]:
-    with pytest.raises(SettingsError) as caught:
-        load_runbook_settings(config, env_files, environ or {})
-    assert caught.value.exit_code == 11
-    assert caught.value.__context__ is None  # nothing chained that could hold a value
-    assert SECRET not in str(caught.value)
-    return caught.value.findings
-
-
-def only(found: list[str]) -> str:
-    assert len(found) == 1, found
-    return found[0]
+    return findings_of(load_runbook_settings, environ, config, env_files)
 
 
 @pytest.fixture
