@@ -1,7 +1,7 @@
-"""The command ``gateway``: run, demo, plugins, sessions, gaps, tail.
+"""The command ``gateway``: run, demo, plugins, sessions, gaps, tail, top.
 
 Exit codes as in the operators' contract: 0, 2 error, 11 to 14 start stages, 64 usage; also 1 when a plugin failed to
-load (``plugins``) and 130 when the command was interrupted before it ran.
+load (``plugins``) or the gateway warns (``top --once``), and 130 when the command was interrupted before it ran.
 """
 
 from __future__ import annotations
@@ -129,6 +129,26 @@ def parser() -> argparse.ArgumentParser:
     tail.add_argument("--plain", action="store_true", help="a line a tick (default when not on a terminal)")
     tail.add_argument("--json", action="store_true", help="a JSON object a tick")
     tail.add_argument("--count", type=_count, help="end after so many ticks")
+
+    top = commands.add_parser("top", help="a running gateway at a glance, live or as one snapshot")
+    top.add_argument("--url", help="NATS server (default: NATS_URL, or nats://127.0.0.1:4222)")
+    top.add_argument("--name", default="feedgate", help="name of the gateway on that server")
+    top.add_argument("--config", type=Path, help="TOML file of the gateway, for [bus]")
+    top.add_argument(
+        "--env-file", type=Path, action="append", default=[], help="file with NATS_USER, NATS_PASSWORD, NATS_TOKEN ..."
+    )
+    top.add_argument(
+        "--once",
+        action="store_true",
+        help="print one snapshot; exit code 0 ready, 1 with warnings, 2 not ready (default when not on a terminal)",
+    )
+    top.add_argument(
+        "--export",
+        type=Path,
+        metavar="FILE",
+        help="write one snapshot to FILE, as JSON when it ends in .json; print it only with --once",
+    )
+    top.add_argument("--json", action="store_true", help="print one snapshot as JSON")
     return root
 
 
@@ -163,11 +183,26 @@ async def _dispatch(args: argparse.Namespace) -> int:
         return show_gaps(args.date, db=db, feed=args.feed, as_json=args.json, as_csv=args.csv)
     from gateway.bus.opening import nats_login
     from gateway.settings import load_settings
-    from gateway.terminal.tail import tail
 
     bus = load_settings(args.config, args.env_file).bus
+    url = args.url or bus.urls or _LOCAL_NATS
+    if args.command == "top":
+        from gateway.terminal.top.command import top
+
+        return await top(
+            url,
+            name=args.name,
+            **nats_login(bus),
+            once=args.once,
+            file=args.export,
+            as_json=args.json,
+            out=sys.stdout,
+            err=sys.stderr,
+        )
+    from gateway.terminal.tail import tail
+
     return await tail(
-        args.url or bus.urls or _LOCAL_NATS,
+        url,
         args.patterns,
         name=args.name,
         **nats_login(bus),

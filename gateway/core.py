@@ -18,8 +18,9 @@ from gateway.codec import CODECS, Codec
 from gateway.control.announcer import Announcer
 from gateway.control.desk import GatewayDesk
 from gateway.control.hours import MarketHours
-from gateway.control.oversight import Oversight, ledger_path
+from gateway.control.oversight import Oversight
 from gateway.control.rotation import Rotation
+from gateway.control.rules import ledger_path
 from gateway.control.service import ControlService
 from gateway.control.view import GatewayView
 from gateway.flow.arbiter import ArbiterEvent
@@ -144,6 +145,7 @@ class Core:
                 self._clock,
                 up_s=settings.lines.stop_timeout_s + settings.failover.up_s,
             ),
+            clock=self._clock,
         )
         self.view = GatewayView(
             self.desk, self.pipeline, self.publisher, self.bus, self.feeds, self._clock, self.oversight

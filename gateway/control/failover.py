@@ -1,10 +1,10 @@
 """Failover and failback of one feed: one switch at a time, tried, confirmed, measured, and undone when it fails.
 
-The controller owns no line. It looks at the facts, asks the router, and tells the feed what to do. A switch wakes
-the new line *beside* the old one and parks the old one when the new one has proved itself, so that a failed switch
-leaves what was.
+The controller owns no line. It has :class:`~gateway.control.deciding.Deciding` look at the facts and ask the router,
+and tells the feed what to do. A switch wakes the new line *beside* the old one and parks the old one when the new one
+has proved itself, so that a failed switch leaves what was.
 
-Source of the rules: the operators' contract, §4 (latency), §8 (more than 3 failures; ``feed_failover_required``).
+Source of the rules: the operators' contract, §4 (latency).
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from typing import Literal
 import msgspec
 
 from gateway.clock import Clock
+from gateway.control.deciding import Deciding
 from gateway.control.events import ControlEvent, Switch, Unplaced
-from gateway.control.failing import FailureRules, Failures
-from gateway.control.routing.standing import Standing, standing
-from gateway.control.switching import FeedControl, Phases, SwitchError, Switching, SwitchRules, beside
+from gateway.control.failing import FailureRules
+from gateway.control.switching import FeedControl, Phases, Switching, SwitchRules
 from gateway.errors import ControlError, FeedgateError
 from gateway.model import LineState
-from gateway.plan import AccountRouter, LineFacts, Plan, View
+from gateway.plan import AccountRouter, LineFacts, Plan
 
 _log = logging.getLogger(__name__)
 
 _SHOWN = 20
 _KEPT = 100
 COMMAND = "command"
+"""The trigger of a switch that a person asked for."""
 
 
 class SwitchRefusedError(ControlError):
@@ -76,13 +77,10 @@ class Failover:
         """Switches, oldest first."""
         self.counts: Counter[str] = Counter()
         """``failover.ok``, ``failover.failed``, ``failback.ok``, ``failback.failed``, ``cooled``, ``refused``."""
-        self._control, self._router, self._clock, self._tell, self._sleep = control, router, clock, tell, sleep
+        self._control, self._clock, self._tell, self._sleep = control, clock, tell, sleep
         self._rules = rules or FailoverRules()
-        self._failures = Failures(self._rules.failures, phases, clock)
+        self._deciding = Deciding(feed, control, router, phases, clock, self._rules.failures, self.counts)
         self._switching = Switching(control, phases, clock, sleep, self._rules.switch)
-        self._chosen: str | None = None
-        self._silent: set[str] = set()
-        self._required = ""
         self._running = ""
         self._lock = asyncio.Lock()
         """Held while orders are given, so that a command does not cross a change of plan."""
@@ -94,30 +92,26 @@ class Failover:
 
     def line_changed(self, line: str, state: LineState, reason: str) -> None:
         """A line entered a state. Call it for each change; the next look acts on it."""
-        if self._failures.line_changed(line, state, reason):
-            _log.info("feed %s: %s failed: %s", self.feed, line, reason)
-        if not state.is_up:
-            self._silent.discard(line)
+        self._deciding.line_changed(line, state, reason)
         self._news.set()
 
     def line_silent(self, line: str) -> None:
         """The watchdog's verdict."""
-        self._silent.add(line)
-        self._failures.blame(line, "watchdog")
+        self._deciding.line_silent(line)
         self._news.set()
 
     def line_speaks(self, line: str) -> None:
         """The watchdog takes its verdict back."""
-        self._silent.discard(line)
+        self._deciding.line_speaks(line)
 
     def require(self, reason: str) -> None:
         """``feed_failover_required`` rose above 0: leave the preferred line, if there is another (cooldown applies)."""
-        self._required = reason or "feed_failover_required"
+        self._deciding.required = reason or "feed_failover_required"
         self._news.set()
 
     def withdraw(self) -> None:
         """``feed_failover_required`` is 0 again before anything was done about it."""
-        self._required = ""
+        self._deciding.required = ""
 
     # -- what it can be asked ----------------------------------------------------------------------------------
 
@@ -129,19 +123,11 @@ class Failover:
     @property
     def required(self) -> str:
         """Why a failover is asked for that has not happened yet; empty when none is."""
-        return self._required
+        return self._deciding.required
 
     def facts(self) -> tuple[LineFacts, ...]:
         """The lines with what the controller knows of them: failures in the window, verdicts."""
-        return tuple(
-            replace(
-                line,
-                failures=self._failures.of(line.name),
-                restarts=max(line.restarts, self._failures.ever(line.name)),
-                silent=line.name in self._silent,
-            )
-            for line in self._control.facts()
-        )
+        return self._deciding.facts()
 
     async def failover(self, reason: str, to: str | None = None) -> Switch:
         """Leave the preferred line, for ``to`` or the next in order; returns when done or failed (``Switch.ok``).
@@ -149,7 +135,7 @@ class Failover:
         Raises SwitchRefusedError while another switch runs, ControlError when there is no such line. Ignores the
         cooldown.
         """
-        return await self._command("failover", reason, to or self._next_line())
+        return await self._command("failover", reason, to or self._deciding.next_line(self.plan))
 
     async def failback(self, reason: str) -> Switch:
         """Back to the first line of the settings' order. As :meth:`failover`."""
@@ -180,86 +166,23 @@ class Failover:
 
     async def wishes_changed(self) -> None:
         """The wanted contracts changed: give the new plan out now, unless it needs a switch or one runs."""
-        wish = self._ask(self._view(self.facts()))
+        wish = self._deciding.wish(self.plan)
         if not self._running and wish.prefer == self.plan.prefer:
             await self._adopt(wish)
-
-    # -- deciding ----------------------------------------------------------------------------------------------
 
     async def look(self) -> Switch | None:
         """Act on the facts as they are: a new plan, a switch (returned), or nothing."""
         if self._running:
             return None
-        self._failures.pass_time()
-        lines = self.facts()
-        view = self._view(lines)
-        wish = self._ask(view)
-        source = self.plan.prefer
-        if source is None or view.line(source) is None:
-            await self._adopt(wish)
-            return None
-        target, trigger, reason = wish.prefer, "", ""
-        if target == source and self._required:
-            target, trigger, reason = self._next_usable(lines), "required", self._required
-        elif self._is_coming(view.line(source)):
-            target, wish = source, replace(beside(self.plan, wish), prefer=source)
-        # on a planned close nothing is lost and the line comes back by itself
-        excused = self._failures.excused(source)
-        if target == source or target is None or excused:
-            if wish != self.plan and not excused:
-                await self._adopt(wish)
-            return None
-        if self._clock.monotonic() < self._cool_until:
-            self.counts["cooled"] += 1
-            # only the preference waits: the line that will have it is woken now, so that nothing is lost meanwhile
-            meanwhile = beside(self.plan, wish)
-            if meanwhile != self.plan:
-                await self._adopt(meanwhile)
-            return None
-        if trigger == "required":
-            self._failures.blame(source, reason)  # or it would count as never failed and be returned to
-        trigger = trigger or self._trigger(view.line(source))
-        reason = reason or self._failures.words(source) or f"{target} is better"
-        self._required = ""
-        return await self._switch("failover", source, target, reason, trigger)
+        cooling = self._clock.monotonic() < self._cool_until
+        decision = self._deciding.decide(self.plan, cooling=cooling)
+        if isinstance(decision, Plan):
+            await self._adopt(decision)
+        elif decision is not None:
+            return await self._switch("failover", decision.source, decision.target, decision.reason, decision.trigger)
+        return None
 
-    @staticmethod
-    def _is_coming(line: LineFacts | None) -> bool:
-        """On its way up and never failed: whoever was quicker at the start does not replace it. Its timers end that."""
-        return line is not None and line.role == "hot" and standing(line) is Standing.UNTRIED
-
-    def _trigger(self, line: LineFacts | None) -> str:
-        if line is None or (line.usable and line.failures <= self._rules.failures.most):
-            return "router"
-        if line.silent:
-            return "watchdog"
-        return "failures" if line.usable else self._failures.why(line.name)
-
-    def _view(self, lines: tuple[LineFacts, ...]) -> View:
-        return View(lines=lines, wanted=self._control.wanted(), current=self.plan, chosen=self._chosen)
-
-    def _ask(self, view: View) -> Plan:
-        """The router's answer; what is in force when it raises."""
-        try:
-            return self._router.plan(view)
-        except Exception:  # noqa: BLE001 - a plugin's bug must not take the feed down; it is logged and counted
-            _log.exception("feed %s: the router raised; the plan stays as it is", self.feed)
-            self.counts["router_raised"] += 1
-            return self.plan
-
-    def _next_line(self) -> str | None:
-        return self._next_usable(self.facts()) or next(
-            (line.name for line in self._control.facts() if line.name != self.plan.prefer), None
-        )
-
-    def _next_usable(self, lines: tuple[LineFacts, ...]) -> str | None:
-        """Whom the router would take if the preferred line were lost."""
-        lost = tuple(
-            replace(line, state=LineState.LOST, failures=line.failures + 1) if line.name == self.plan.prefer else line
-            for line in lines
-        )
-        wish = self._ask(replace(self._view(lost), chosen=None)).prefer
-        return None if wish == self.plan.prefer else wish
+    # -- carrying out ------------------------------------------------------------------------------------------
 
     async def _adopt(self, plan: Plan) -> None:
         """A new plan without a switch: the start, a rebalance, changed wishes."""
@@ -280,8 +203,6 @@ class Failover:
             self._tell(
                 Unplaced(feed=self.feed, at_ns=self._clock.wall_ns(), count=len(plan.unplaced), instruments=some)
             )
-
-    # -- switching ---------------------------------------------------------------------------------------------
 
     async def _command(self, kind: Literal["failover", "failback"], reason: str, target: str | None) -> Switch:
         if self._running:
@@ -315,9 +236,9 @@ class Failover:
             self._cool_until = self._clock.monotonic() + self._rules.cooldown_s
         if switch.ok:
             # an operator's choice stands until its line is lost; an automatic switch ends it
-            self._chosen = target if trigger == COMMAND else None
+            self._deciding.chosen = target if trigger == COMMAND else None
         elif trigger != COMMAND:
-            self._failures.blame(target, "switch failed")
+            self._deciding.failures.blame(target, "switch failed")
         now = self._clock.wall_ns()
         switch = msgspec.structs.replace(switch, at_ns=now, finished_ns=now)
         self._record(switch)
@@ -331,7 +252,7 @@ class Failover:
         # whatever ends this early (a cancellation, a bug): a plan that nobody wishes makes the next look apply one
         self.plan = replace(before, login=frozenset())
         try:
-            goal = self._goal(target, before)
+            goal = self._deciding.goal(target, before)
             measured = await self._switching.go(before, goal, source, target, alive=self._is_usable(source))
         except FeedgateError as error:
             return msgspec.structs.replace(switch, error=await self._restore(before, str(error)))
@@ -340,22 +261,6 @@ class Failover:
 
     def _is_usable(self, name: str | None) -> bool:
         return any(line.name == name and line.usable for line in self.facts())
-
-    def _goal(self, target: str, before: Plan) -> Plan:
-        """What the router plans once the target is up. Raises SwitchError when it would not prefer it."""
-        # asked for by name, or the way out: the router judges the target as the good line that it has to prove to be
-        lines = tuple(
-            replace(line, state=LineState.STREAMING, failures=0, silent=False, suspect=False, role="hot")
-            if line.name == target
-            else line
-            for line in self.facts()
-        )
-        goal = self._ask(replace(self._view(lines), current=before, chosen=target))
-        if goal.prefer != target:
-            raise SwitchError(
-                f"the router prefers {goal.prefer} to {target}; see its policy (feeds.{self.feed}.router)"
-            )
-        return goal
 
     async def _restore(self, before: Plan, error: str) -> str:
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from gateway.assembly import Feed
 from gateway.clock import Clock
@@ -22,16 +21,12 @@ from gateway.control.events import (
     judged,
     ledger_health,
 )
-from gateway.control.failing import FailureRules
-from gateway.control.failover import Failover, FailoverRules
+from gateway.control.failover import Failover
 from gateway.control.hours import MarketHours
-from gateway.control.pauses import PauseRules
 from gateway.control.phase_clock import PhaseClock
-from gateway.control.stalls import StallRules
+from gateway.control.rules import failover_rules, watch_rules
 from gateway.control.steering import Steering
-from gateway.control.switching import SwitchRules
 from gateway.control.watchdog import Watchdog
-from gateway.control.watched import WatchRules
 from gateway.errors import ControlError
 from gateway.flow.arbiter import ArbiterEvent
 from gateway.flow.carrying import Carrying
@@ -43,7 +38,6 @@ from gateway.flow.pipeline import Pipeline
 from gateway.lines.line import Line
 from gateway.model import Instrument, LineId, LineState
 from gateway.settings import Settings
-from gateway.settings.oversight import span_of
 from gateway.tasks import TaskOwner
 
 _log = logging.getLogger(__name__)
@@ -292,45 +286,3 @@ class _Stalled:
 
     def is_stalled(self, instrument: Instrument, silent_ns: int) -> bool:  # noqa: ARG002 - the protocol's parameters
         return instrument in self._stalled
-
-
-def failover_rules(settings: Settings) -> FailoverRules:
-    """The rules that the settings ask for."""
-    rules = settings.failover
-    return FailoverRules(
-        cooldown_s=rules.cooldown_s,
-        switch=SwitchRules(
-            up_s=rules.up_s,
-            confirm_s=rules.confirm_s,
-            settle_s=rules.settle_s,
-            tick_s=rules.tick_s,
-            collect_s=rules.collect_s,
-        ),
-        failures=FailureRules(
-            window_s=rules.failures_window_s,
-            planned=tuple(span_of(text) for text in rules.planned),
-            closed_grace_s=rules.closed_grace_s,
-        ),
-    )
-
-
-def watch_rules(settings: Settings) -> WatchRules:
-    """The rules that the settings ask for."""
-    rules = settings.watch
-    return WatchRules(
-        probe_s=rules.probe_s,
-        pauses=PauseRules(
-            default_s=rules.line_silent_s, floor_s=rules.floor_s, bound_s=rules.bound_s, times=rules.times
-        ),
-        stalls=StallRules(stalled_s=rules.bound_s, times=rules.times),
-    )
-
-
-def ledger_path(settings: Settings, temporary: Path) -> Path:
-    """Where the ledger is: the settings' file, or one in a directory that ends with the gateway."""
-    if settings.ledger.path is not None:
-        return settings.ledger.path
-    _log.info(
-        "the gap ledger is temporary and ends with this gateway; set FEEDGATE_LEDGER__PATH (ledger.path) to keep it"
-    )
-    return temporary / "gaps.db"

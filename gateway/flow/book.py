@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import logging
 import math
 from collections import deque
@@ -12,6 +10,7 @@ from collections.abc import Callable, Iterable, KeysView, Mapping
 from types import MappingProxyType
 
 from gateway.clock import Clock
+from gateway.flow.deadlines import Deadlines
 from gateway.flow.pace import Batch, Pace, SubscriptionPolicy
 from gateway.model import Instrument, LineId
 
@@ -56,8 +55,8 @@ class SubscriptionBook:
         self._returning: dict[Instrument, float] = {}
         """Like leaving, but wanted again meanwhile: counts as unsent."""
         self._unanswered: deque[Batch] = deque()
-        self._timers: list[tuple[float, int, Instrument]] = []
-        self._order = itertools.count()
+        self._deadlines = Deadlines(clock)
+        """Of those in waiting, leaving and returning."""
         self._wake = asyncio.Event()
         """Set when there may be something to send."""
         self._settled = asyncio.Event()
@@ -154,7 +153,7 @@ class SubscriptionBook:
         self._pending.clear()
         self._confirmed.clear()
         self._unanswered.clear()
-        self._timers.clear()
+        self._deadlines.clear()
         self._off_tries, self._offs_from = 0, -math.inf
         if culprit is not None and culprit in self._wanted:
             log.warning("%s: %s took the line down alone twice (%s)", self.line, culprit, reason)
@@ -191,7 +190,7 @@ class SubscriptionBook:
             elif instrument in self._confirmed:
                 del self._confirmed[instrument]
                 self.retries += 1
-                self._waiting[instrument] = self._timer(self._policy.retry_initial_s, instrument)
+                self._waiting[instrument] = self._deadlines.set(self._policy.retry_initial_s, instrument)
         self._note()
 
     # -- the clock ---------------------------------------------------------------------------------------------
@@ -207,7 +206,7 @@ class SubscriptionBook:
                 self._failed[instrument] = f"{why} after {tries} tries"
             else:
                 self.retries += 1
-                self._waiting[instrument] = self._timer(self._policy.back_off(tries), instrument)
+                self._waiting[instrument] = self._deadlines.set(self._policy.back_off(tries), instrument)
         self._note()
 
     def _pass_time(self) -> None:
@@ -220,8 +219,7 @@ class SubscriptionBook:
         while unanswered and unanswered[0].sent_at + self._policy.confirm_timeout_s <= now:
             self._again(unanswered.popleft(), "no answer")
         passed = False
-        while self._timers and self._timers[0][0] <= now:
-            due, _, instrument = heapq.heappop(self._timers)
+        for due, instrument in self._deadlines.passed(now):
             passed = True
             if self._leaving.get(instrument) == due:
                 del self._leaving[instrument]
@@ -234,7 +232,7 @@ class SubscriptionBook:
 
     def _next_due(self) -> float:
         answer = self._unanswered[0].sent_at + self._policy.confirm_timeout_s if self._unanswered else math.inf
-        return min(answer, self._timers[0][0] if self._timers else math.inf, self.pace.due())
+        return min(answer, self._deadlines.next(), self.pace.due())
 
     # -- bookkeeping -------------------------------------------------------------------------------------------
 
@@ -283,11 +281,6 @@ class SubscriptionBook:
         self._failed.pop(instrument, None)
         self._limited.pop(instrument, None)
         self._given_up.discard(instrument)
-
-    def _timer(self, seconds: float, instrument: Instrument) -> float:
-        due = self._clock.monotonic() + seconds
-        heapq.heappush(self._timers, (due, next(self._order), instrument))
-        return due
 
     def _note(self, *, wake: bool = True) -> None:
         """After every change: keep to the limit, wake the task if it may have something to do, tell the owner."""

@@ -126,7 +126,7 @@ class Subscriptions(SubscriptionBook):
     async def _unsubscribe(self, instruments: list[Instrument]) -> None:
         states = {instrument: self._offs.pop(instrument) for instrument in instruments}
         for instrument in instruments:
-            self._leaving[instrument] = self._timer(self._policy.confirm_timeout_s, instrument)
+            self._leaving[instrument] = self._deadlines.set(self._policy.confirm_timeout_s, instrument)
         try:
             await self._port.unsubscribe(instruments)
         except LineError as error:

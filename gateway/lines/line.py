@@ -1,7 +1,7 @@
-"""One line: its state machine, its timers, its restarts and its counts.
+"""One line: its state, its counts, the orders that it obeys, and its restarts.
 
-The vendor library may never call back (a refused front is silent for ever), so connect and login have timers of our
-own; a process that dies, hangs or storms is ended and started again with back-off. Nothing here knows a vendor.
+What runs between two restarts is an :class:`~gateway.lines.incarnation.Incarnation`. One that ended without being asked
+is followed by the next with back-off.
 """
 
 from __future__ import annotations
@@ -13,26 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.clock import Clock
-from gateway.errors import LineError, WireError
+from gateway.errors import LineError
 from gateway.lines.counts import LineCounts
 from gateway.lines.frame import Arrival, TickUnpacker
-from gateway.lines.hosts import Host, HostFactory
-from gateway.lines.messages import (
-    Beat,
-    Called,
-    Confirmed,
-    Failed,
-    FromLine,
-    Ready,
-    Refused,
-    Rejected,
-    StateChanged,
-    Subscribe,
-    Unsubscribe,
-    Unsubscribed,
-)
+from gateway.lines.hosts import HostFactory
+from gateway.lines.incarnation import Incarnation
+from gateway.lines.messages import Confirmed, FromLine, Refused, Subscribe, Unsubscribe, Unsubscribed
 from gateway.lines.restarts import RestartPolicy
-from gateway.lines.vigil import A_CONNECTION, A_LOGIN, LineTimers, Vigil
+from gateway.lines.vigil import LineTimers
 from gateway.model import Account, Instrument, LineId, LineState
 
 _log = logging.getLogger(__name__)
@@ -95,13 +83,7 @@ class Line:
         self._timers = timers
         self._restarts = restarts
         self._clock = clock
-        self._host: Host | None = None
-        self._unpacker: TickUnpacker[object] = TickUnpacker(slot_of, self.last_ticks)
-        self._vigil = Vigil(timers, clock.monotonic())
-        self._before_hang: LineState | None = None
-        self._calls: deque[asyncio.Future[str]] = deque()
-        self._ended = asyncio.Event()
-        self._end_reason = ""
+        self._running: Incarnation | None = None
         self._failed_at = clock.monotonic()
         """Pauses count from here."""
         self._closing = False
@@ -116,14 +98,12 @@ class Line:
     @property
     def pid(self) -> int | None:
         """Of the child process, when it has one."""
-        return self._host.pid if self._host is not None else None
+        return self._running.pid if self._running is not None else None
 
     def heard_ns(self) -> int | None:
         """When the last sign of life of a hung line came, Unix nanoseconds; None when the line is not hung."""
-        now = self._clock.monotonic()
-        if self._host is None or not self._vigil.is_silent(now):
-            return None
-        return self._clock.wall_ns() - round(self._vigil.quiet_s(now) * 1e9)
+        quiet_s = self._running.quiet_s() if self._running is not None else None
+        return None if quiet_s is None else self._clock.wall_ns() - round(quiet_s * 1e9)
 
     async def subscribe(self, instruments: Sequence[Instrument], /) -> None:
         """Pass on to the source and wait for its call to return; the vendor's answers come as events.
@@ -137,18 +117,13 @@ class Line:
         await self._order(Unsubscribe(list(instruments)))
 
     async def _order(self, order: Subscribe | Unsubscribe) -> None:
-        if self._host is None:
+        if self._running is None:
             raise LineError(f"line {self.id} is not running", line=str(self.id), leaving=self.leaving)
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._calls.append(answer)
-        self._host.send(order)
-        reason = await answer
-        if reason:
-            raise LineError(f"line {self.id}: {reason}", line=str(self.id), leaving=self.leaving)
+        await self._running.order(order)
 
     def live_counts(self) -> LineCounts:
         """The counts as of now, the running process included."""
-        return self.counts.with_running(self._host.cells if self._host is not None else None)
+        return self.counts.with_running(self._running.cells if self._running is not None else None)
 
     @property
     def parked(self) -> bool:
@@ -165,11 +140,11 @@ class Line:
         while not self._closing:
             self._ordered.clear()
             if self._parked:
-                self._set(LineState.IDLE, "parked")
+                self.entered(LineState.IDLE, "parked")
                 await self._ordered.wait()
             elif not await self._ordered_within(self._pause_s()):
-                await self._incarnation()
-        self._set(LineState.STOPPED, "closed")
+                await self._live()
+        self.entered(LineState.STOPPED, "closed")
 
     def close(self) -> None:
         """Ask :meth:`run` to end in order."""
@@ -207,7 +182,8 @@ class Line:
     def _order_to(self, purpose: str) -> None:
         self._on_purpose = purpose
         self._ordered.set()
-        self._ended.set()
+        if self._running is not None:
+            self._running.leave()
 
     def _pause_s(self) -> float:
         """What is left of the pause: a line that was out of service since it failed has waited long enough."""
@@ -223,197 +199,48 @@ class Line:
                 pass
         return self._ordered.is_set()
 
-    # -- one incarnation -------------------------------------------------------------------------------
-
-    async def _incarnation(self) -> None:
-        now = self._clock.monotonic()
+    async def _live(self) -> None:
+        """Through one incarnation."""
         self.incarnation += 1
-        self._ended.clear()
-        self._end_reason = self._on_purpose = ""
-        self._unpacker = TickUnpacker(self._slot_of, self.last_ticks)
-        self._before_hang = None
-        self._vigil = Vigil(self._timers, now)
-        self._restarts.started(now)
-        self._set(LineState.CONNECTING, "starting")
+        self._on_purpose = ""
+        self._restarts.started(self._clock.monotonic())
+        self.entered(LineState.CONNECTING, "starting")
         try:
-            host = self._host = self._make_host(self)
+            running = self._running = Incarnation(
+                self,
+                self._make_host,
+                TickUnpacker(self._slot_of, self.last_ticks),
+                counts=self.counts,
+                restarts=self._restarts,
+                timers=self._timers,
+                clock=self._clock,
+            )
         except OSError as error:
             self._failed(f"cannot start the process: {error}")
             return
-        delivered_before = self.counts.delivered
+        if self._on_purpose:  # whoever heard that it starts would not have it
+            running.leave()
         try:
-            await host.start()
-            await self._watch(host)
-        except OSError as error:
-            self._end_reason = f"cannot start the process: {error}"
+            await running.run()
         finally:
-            # an order that comes while a dead one is cleared away does not make its death a wish
-            on_purpose = not self._end_reason and bool(self._on_purpose)
-            if not on_purpose:
-                self._say_lost()  # clearing away may take a moment; who depends on the line need not wait for it
-            await host.stop(self._timers.stop_s if on_purpose else 0.5)
-            self._host = None
-            while self._calls:
-                self._answer_call("the line ended meanwhile")
-            reason = "line_stopped" if on_purpose else "line_died"
-            self.counts.close(host.cells, self.counts.delivered - delivered_before, reason=reason)
-            host.cells.close()
-        if on_purpose:
-            if not self._closing:
-                # not LOST: nobody failed
-                self._set(LineState.IDLE, self._on_purpose)
-            return
-        self._failed(self._end_reason)
+            self._running = None
+        if not running.obeyed:
+            self._failed(running.reason)
+        elif not self._closing:
+            # not LOST: nobody failed
+            self.entered(LineState.IDLE, self._on_purpose)
 
     def _failed(self, reason: str) -> None:
-        self._end_reason = reason
         self._failed_at = self._clock.monotonic()
         self._restarts.ended(self._failed_at)
         self.counts.restarts += 1
-        self._say_lost()
-        _log.warning("line %s ended: %s", self.id, self._end_reason)
+        self.lost(reason)
+        _log.warning("line %s ended: %s", self.id, reason)
 
-    def _say_lost(self) -> None:
-        self._set(LineState.REFUSED if self.state is LineState.REFUSED else LineState.LOST, self._end_reason)
+    # -- what its incarnation tells ----------------------------------------------------------------------
 
-    async def _watch(self, host: Host) -> None:
-        """Timers and heartbeats, until the incarnation ends or must end."""
-        step = min(self._timers.hung_after_s / 4, 0.2)
-        loop = asyncio.get_running_loop()
-        looked = loop.time()
-        while not self._ended.is_set():
-            try:
-                async with asyncio.timeout(step):
-                    await self._ended.wait()
-            except TimeoutError:
-                pass
-            else:
-                return
-            now = self._clock.monotonic()
-            late, looked = loop.time() - looked - step, loop.time()
-            if late > step:
-                # this loop stood still, maybe with the whole machine: what came meanwhile is not read yet
-                self._vigil.excuse(late, now)
-            verdict = self._overdue(now)
-            if verdict:
-                self._end_reason = verdict
-                self._set(LineState.LOST, verdict)
-                host.kill()
-                return
-
-    def _overdue(self, now: float) -> str:
-        """Why the incarnation must end now, or nothing. A silent line is told as lost first."""
-        verdict = self._vigil.verdict(now)
-        if not verdict and self._vigil.is_silent(now) and self.state.is_up and self._before_hang is None:
-            self._before_hang = self.state
-            self._set(LineState.LOST, self._vigil.silence(now))
-        return verdict
-
-    # -- what the host tells ---------------------------------------------------------------------------
-
-    def ticks(self, body: bytes) -> None:
-        """A TICKS body (HostEvents)."""
-        self._alive()
-        try:
-            arrivals = self._unpacker.unpack(body)
-        except WireError as error:
-            self._end(str(error))
-            return
-        if arrivals:
-            self.counts.delivered += len(arrivals)
-            self.last_tick_ns = arrivals[-1][4]
-            self.recent.append((arrivals[0][4], self.last_tick_ns))
-        if self.state is LineState.LOGGED_IN and arrivals:
-            self._set(LineState.STREAMING, "")
-        self._deliver(self, arrivals)
-
-    def message(self, message: FromLine) -> None:
-        """A MESSAGE (HostEvents)."""
-        self._alive()
-        match message:
-            case StateChanged():
-                self._vigil.called(message.calls)
-                self._end_storm()
-                self._vendor_state(message.state, message.reason)
-            case Rejected():
-                self.counts.rejects.update(message.counts)
-            case Failed():
-                self._end(message.reason)
-            case Ready():
-                if self.state is LineState.CONNECTING:
-                    self._vigil.wait_for(A_CONNECTION, self._clock.monotonic())
-            case Called():
-                self._answer_call(message.reason)
-            case Beat():
-                pass
-            case _:
-                self._tell_subscriptions(message)
-
-    def ended(self, reason: str) -> None:
-        """The process or task is over (HostEvents)."""
-        self._end(reason)
-
-    def _end(self, reason: str) -> None:
-        self._end_reason = self._end_reason or reason
-        self._ended.set()
-
-    def _alive(self) -> None:
-        self._vigil.heard(self._clock.monotonic())
-        if self._before_hang is not None:
-            state, self._before_hang = self._before_hang, None
-            self._set(state, "answers again")
-
-    def _vendor_state(self, state: LineState, reason: str) -> None:
-        now = self._clock.monotonic()
-        match state:
-            case LineState.REFUSED:
-                self._restarts.refused()
-                _log.warning("line %s: %s", self.id, reason)
-                self._end(reason)
-            case LineState.LOST:
-                self.counts.disconnects += 1
-                self._vigil.wait_for(A_CONNECTION, now)
-            case LineState.CONNECTING:
-                self._vigil.wait_for(A_CONNECTION, now)
-            case LineState.CONNECTED:
-                self._vigil.wait_for(A_LOGIN, now)
-            case LineState.LOGGED_IN:
-                self._restarts.logged_in()
-                self._vigil.rest()
-            case _:
-                _log.warning("line %s: a source cannot be %s; ignored", self.id, state.value)
-                return
-        self._set(state, reason)
-
-    def _end_storm(self) -> None:
-        """At the message that shows it, not at the next look: a storm is thousands of calls by then."""
-        if self._vigil.storms and self._host is not None and not self._ended.is_set():
-            self._end(self._vigil.storm())
-            self._host.kill()
-
-    def _answer_call(self, reason: str) -> None:
-        if self._calls:
-            answer = self._calls.popleft()
-            if not answer.done():
-                answer.set_result(reason)
-
-    def _tell_subscriptions(self, message: FromLine) -> None:
-        subscriptions = self.subscriptions
-        if subscriptions is None:
-            return
-        match message:
-            case Confirmed():
-                subscriptions.on_confirmed(message.instruments)
-            case Refused():
-                subscriptions.on_refused(message.instrument, message.reason)
-            case Unsubscribed():
-                subscriptions.on_unsubscribed(message.instruments)
-            case _:
-                pass
-
-    # -- small things ----------------------------------------------------------------------------------
-
-    def _set(self, state: LineState, reason: str) -> None:
+    def entered(self, state: LineState, reason: str) -> None:
+        """It is in this state now; whoever must know is told, if anything is new."""
         if state is self.state and reason == self.reason:
             return
         was_up, self.state, self.reason = self.state.is_up, state, reason
@@ -426,3 +253,31 @@ class Line:
             else:
                 self.subscriptions.line_down(reason)
         self._changed(self)
+
+    def lost(self, reason: str) -> None:
+        """It failed. A login that was refused stays told as that."""
+        self.entered(LineState.REFUSED if self.state is LineState.REFUSED else LineState.LOST, reason)
+
+    def arrived(self, arrivals: list[Arrival]) -> None:
+        """A batch of ticks."""
+        if arrivals:
+            self.counts.delivered += len(arrivals)
+            self.last_tick_ns = arrivals[-1][4]
+            self.recent.append((arrivals[0][4], self.last_tick_ns))
+            if self.state is LineState.LOGGED_IN:
+                self.entered(LineState.STREAMING, "")
+        self._deliver(self, arrivals)
+
+    def answered(self, message: FromLine) -> None:
+        """The vendor's answer to a subscription."""
+        if self.subscriptions is None:
+            return
+        match message:
+            case Confirmed():
+                self.subscriptions.on_confirmed(message.instruments)
+            case Refused():
+                self.subscriptions.on_refused(message.instrument, message.reason)
+            case Unsubscribed():
+                self.subscriptions.on_unsubscribed(message.instruments)
+            case _:
+                pass

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway.settings import names
+from gateway.settings.layers import Given
 from gateway.settings.names import COUNTERS, Loc
 from gateway.settings.section import DISAGREE, Section
-from gateway.settings.sources import Given
 from gateway.settings.values import DEFAULT_ACCOUNT, AccountSettings, Settings
 
 _LOGIN = ("user_id", "password", "md_address", "broker_id")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gateway.errors import SettingsError
 from gateway.settings import explain, sources
+from gateway.settings.layers import nested, stack
 from gateway.settings.values import Settings
 
 
@@ -28,8 +29,8 @@ def load_settings(
     if config is not None:
         layers.append(sources.toml_file(config))
     findings = [finding for layer in layers for finding in layer.findings]
-    given = sources.stack(layers)
-    values, clashes = sources.nested(given)
+    given = stack(layers)
+    values, clashes = nested(given)
     findings += clashes
     settings: Settings | None = None
     try:

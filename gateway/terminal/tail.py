@@ -94,7 +94,7 @@ async def show(
             else:
                 await _draw(stream, count, out, clock or SystemClock())
     except BrokenPipeError:
-        _discard(out)
+        discard(out)
     return 0
 
 
@@ -209,7 +209,7 @@ def _age(ms: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _discard(out: TextIO) -> None:
+def discard(out: TextIO) -> None:
     """Point a broken standard output at nothing, or the interpreter complains when it flushes it at exit."""
     with suppress(OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)

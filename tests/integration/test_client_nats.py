@@ -7,49 +7,17 @@ import io
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from gateway.bus.nats import NatsBus
-from gateway.client import Client, connect
-from gateway.control.service import ControlService
+from gateway.client import connect
 from gateway.errors import BusError, ControlError
 from gateway.terminal.tail import tail
 from gateway.testing.nats import NatsServer
-from tests.unit.control.market import Market
+from tests.integration.served import FAST, answered
 
 ROOT = Path(__file__).parents[2]
-FAST = {"backoff_first": 0.02, "backoff_limit": 0.1}
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[NatsServer]:
-    async with NatsServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def market(server) -> AsyncIterator[Market]:
-    bus = NatsBus(server.url, **FAST)
-    await bus.start()
-    market = Market(bus)
-    await ControlService(bus, market, "feedgate", figures=market.figures).start()
-    yield market
-    await bus.aclose()
-
-
-async def answered(client: Client) -> None:
-    """Return when both sides of a restarted server are back."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                await client.status()
-            except ControlError:
-                await asyncio.sleep(0.02)
-            else:
-                return
 
 
 async def test_thirty_thousand_last_ticks_arrive_in_pages_and_the_stream_goes_on(server, market) -> None:

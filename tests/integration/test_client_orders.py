@@ -18,7 +18,6 @@ from gateway.errors import ControlError
 from gateway.flow.gaphistory import GapDay
 from gateway.flow.gaps import Gap
 from gateway.settings import AccountSettings, BusSettings, MetricsSettings
-from gateway.testing.nats import NatsServer
 from tests.unit.control.market import Market
 
 
@@ -29,12 +28,6 @@ class Telling(Market):
         switch = await super().failover(feed, to, reason, operator)
         await self.bus.publish(event_subject(switch), msgspec.json.encode(switch))
         return switch
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[NatsServer]:
-    async with NatsServer() as running:
-        yield running
 
 
 @pytest.fixture

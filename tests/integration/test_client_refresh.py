@@ -7,34 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.bus.nats import NatsBus
 from gateway.client import Client, connect
-from gateway.control.service import ControlService
-from gateway.errors import ControlError
 from gateway.stream import snapshot
-from gateway.testing.nats import NatsServer
 from tests.integration.bus.reposter import Relay, relay_to
 from tests.integration.bus.waiting import until
-from tests.unit.control.market import Market
+from tests.integration.served import FAST, answered, served
 
-FAST = {"backoff_first": 0.02, "backoff_limit": 0.1}
 QUIET, BUSY = "SHFE.ag2512", "SHFE.rb2510"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[NatsServer]:
-    async with NatsServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def market(server) -> AsyncIterator[Market]:
-    bus = NatsBus(server.url, **FAST)
-    await bus.start()
-    market = Market(bus)
-    await ControlService(bus, market, "feedgate", figures=market.figures).start()
-    yield market
-    await bus.aclose()
 
 
 @pytest.fixture
@@ -55,14 +34,7 @@ async def interrupt(relay: Relay, stream, client: Client, meanwhile) -> None:
     relay.cut()
     await until(lambda: stream.interruptions > before)
     meanwhile()
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                await client.status()
-            except ControlError:
-                await asyncio.sleep(0.02)
-            else:
-                return
+    await answered(client)
 
 
 async def next_of(stream):
@@ -113,15 +85,9 @@ async def test_a_gateway_that_is_away_is_asked_again_until_it_is_back(server, re
         await until(lambda: stream._queue._sources and stream._snapshot is None)
         relay.cut()
         await until(lambda: stream.interruptions)
-        bus = NatsBus(server.url, **FAST)
-        await bus.start()
-        market = Market(bus)
-        market.send = lambda subject, payload: None
-        market.publish(QUIET)
-        await ControlService(bus, market, "feedgate", figures=market.figures).start()
-        assert (await reading).seq == 1
-        assert (stream.refreshes, stream.lost) == (1, 0)
-        await bus.aclose()
+        async with served(server.url, QUIET):
+            assert (await reading).seq == 1
+            assert (stream.refreshes, stream.lost) == (1, 0)
 
 
 async def test_a_stream_without_snapshot_asks_only_when_told_to(market, relay, soon) -> None:

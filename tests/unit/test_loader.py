@@ -268,7 +268,7 @@ def test_two_gateways_share_nothing(site: Site) -> None:
 
 def test_an_unknown_name_lists_what_there_is() -> None:
     module = types.ModuleType("r")
-    module.gateway_routers = _routers  # type: ignore[attr-defined]
+    module.gateway_routers = _routers  # type: ignore[attr-defined]  # a module of the test's own
     plugins = load(module)
     with pytest.raises(PluginError, match="there is no router 'secnod'; there are: first, second"):
         plugins.router("secnod")
@@ -276,7 +276,7 @@ def test_an_unknown_name_lists_what_there_is() -> None:
 
 @hookimpl
 def _routers() -> list[RouterKind]:
-    return [RouterKind(name=name, build=lambda: None) for name in ("first", "second")]  # type: ignore[arg-type,return-value]
+    return [RouterKind(name=name, build=lambda: None) for name in ("first", "second")]  # type: ignore[arg-type,return-value]  # unused
 
 
 def test_hooks_of_a_layer_above_may_be_offered_with_optionalhook(site: Site) -> None:
@@ -300,7 +300,7 @@ def test_a_path_that_leads_nowhere_is_refused(path: str) -> None:
 class Local:
     @hookimpl
     def gateway_feeds(self) -> list[FeedKind]:
-        return [FeedKind(name="local", factory=lambda account, line, options: None)]  # type: ignore[arg-type,return-value]
+        return [FeedKind(name="local", factory=lambda account, line, options: None)]  # type: ignore[arg-type,return-value]  # unused
 
 
 def test_a_factory_without_an_importable_name_is_refused_for_a_child_only() -> None:

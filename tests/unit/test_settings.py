@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from gateway.errors import SettingsError
 from gateway.settings import AccountSettings, BusSettings, FeedSettings, LineSettings, Settings, load_settings
+from tests.unit.refused_settings import SECRET, findings_of, only
 
-SECRET = "hunter2-Zq"
 FULL_SET = {
     "CTP_PRIMARY_BROKER_ID": "9999",
     "CTP_PRIMARY_USER_ID": "160219",
@@ -28,16 +27,7 @@ TRADER = {
 def findings(
     environ: Mapping[str, str] | None = None, config: Path | None = None, env_files: tuple[Path, ...] = ()
 ) -> list[str]:
-    with pytest.raises(SettingsError) as caught:
-        load_settings(config, env_files, environ or {})
-    assert caught.value.__context__ is None  # nothing chained that could hold a value
-    assert SECRET not in str(caught.value)
-    return caught.value.findings
-
-
-def only(found: list[str]) -> str:
-    assert len(found) == 1, found
-    return found[0]
+    return findings_of(load_settings, environ, config, env_files)
 
 
 @pytest.fixture

@@ -8,17 +8,15 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from gateway.control.oversight import failover_rules, ledger_path, watch_rules
+from gateway.control.rules import failover_rules, ledger_path, watch_rules
 from gateway.control.watched import WatchRules
-from gateway.errors import SettingsError
 from gateway.settings import FailoverSettings, LedgerSettings, Settings, WatchSettings, load_settings
 from gateway.settings.oversight import span_of
+from tests.unit.refused_settings import findings_of
 
 
 def findings(environ: dict[str, str] | None = None, config: Path | None = None) -> str:
-    with pytest.raises(SettingsError) as caught:
-        load_settings(config, (), environ or {})
-    return "\n".join(caught.value.findings)
+    return "\n".join(findings_of(load_settings, environ, config, ()))
 
 
 # -- spans ---------------------------------------------------------------------------------------------------------

@@ -420,7 +420,7 @@ async def test_the_same_hour_counts_when_a_market_is_open():
             return True
 
     async with stage(COLD, wall_ns=at("15:44:00")) as play:
-        play.failover._failures._phases = NeverClosed()
+        play.failover._deciding.failures._phases = NeverClosed()
         await play.until_tick("a")
         await play.feed.kill("a", "4097")
         await play.clock.advance(3)

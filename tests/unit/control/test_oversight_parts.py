@@ -159,7 +159,7 @@ async def test_a_change_of_state_is_told_once_and_a_change_of_words_is_not(tmp_p
         told = [(event.was, event.state) for event in play.told.of(LineStateChanged)]
         assert told == [("idle", "connecting"), ("connecting", "connected"), ("connected", "logged_in")]
         line = play.lines[A]
-        line._set(LineState.LOGGED_IN, "other words")
+        line.entered(LineState.LOGGED_IN, "other words")
         play.oversight.line_changed(line)
         assert len(play.told.of(LineStateChanged)) == 3
         play.tick(A, RB)

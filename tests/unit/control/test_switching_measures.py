@@ -256,7 +256,7 @@ async def test_first_ticks_are_collected_for_a_while_and_no_longer() -> None:
     await stage.clock.advance(0.3)
     assert stage.let_go
     measured = await task
-    assert measured.contracts == {RB: round(1.1 * S)}  # type: ignore[attr-defined]
+    assert measured.contracts == {RB: round(1.1 * S)}  # type: ignore[attr-defined]  # the result is an object to mypy
 
 
 async def test_first_ticks_are_looked_for_as_long_as_the_old_line_is_kept() -> None:
@@ -273,7 +273,7 @@ async def test_first_ticks_are_looked_for_as_long_as_the_old_line_is_kept() -> N
     stage.board.stand("b", LineState.STREAMING, confirmed=2)
     await stage.clock.advance(0.1)
     measured = await task
-    assert measured.contracts == {RB: round(1.1 * S), AG: 3 * S}  # type: ignore[attr-defined]
+    assert measured.contracts == {RB: round(1.1 * S), AG: 3 * S}  # type: ignore[attr-defined]  # the result is an object to mypy
 
 
 async def test_what_a_closed_market_sends_at_login_is_no_latency() -> None:
@@ -284,8 +284,8 @@ async def test_what_a_closed_market_sends_at_login_is_no_latency() -> None:
     task = stage.go()
     await stage.clock.advance(0.1)
     measured = await task
-    assert measured.overall_ns is None  # type: ignore[attr-defined]
-    assert measured.contracts == {}  # type: ignore[attr-defined]
+    assert measured.overall_ns is None  # type: ignore[attr-defined]  # the result is an object to mypy
+    assert measured.contracts == {}  # type: ignore[attr-defined]  # the result is an object to mypy
 
 
 async def test_both_lines_are_logged_in_until_the_new_one_has_proved_itself() -> None:

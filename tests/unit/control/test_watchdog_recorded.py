@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-from pathlib import Path
 
 import pytest
 
@@ -12,21 +10,17 @@ from gateway.calendar import InstrumentPhases, load_calendar
 from gateway.control.events import ContractStalled, LineSilent
 from gateway.control.switching import Phases
 from gateway.model import Instrument
+from tests import needing
 from tests.unit.control.recorded_days import FILES, NS, TableHours, arrivals, pieces, quote_log
 from tests.unit.control.watched_feed import LOOK_NS, WatchedFeed
 
 pytestmark = pytest.mark.recorded
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
-
 
 @pytest.fixture(scope="module")
 def days() -> dict[str, list[tuple[int, Instrument]]]:
-    if not DATA.is_dir():
-        if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-            pytest.fail(f"the recorded data are missing: {DATA}")
-        pytest.skip(f"needs the recorded data in {DATA}")
-    return {name: arrivals(DATA / name) for name in FILES}
+    directory = needing.recorded()
+    return {name: arrivals(directory / name) for name in FILES}
 
 
 def feed_of(ticks: list[tuple[int, Instrument]], hours: Phases | None = None) -> WatchedFeed:
@@ -92,7 +86,7 @@ async def test_the_merged_stream_of_a_day_is_judged_within_three_and_a_half_seco
 async def test_every_dead_front_of_the_recorders_log_is_noticed_long_before_the_vendors_callback(days, day):
     """The log tells progress every 200 ticks only, so its pauses are not the market's: bounds are checked, not 3 s."""
     rb = Instrument("SHFE", "CF2409")
-    log = list(quote_log(DATA / f"QuoteFact_{day}.log.gz"))
+    log = list(quote_log(needing.RECORDED / f"QuoteFact_{day}.log.gz"))
     feed = WatchedFeed(TableHours(), log[0][0] - LOOK_NS, "a")
     line = feed.by_name["a"]
     line.carry(rb)

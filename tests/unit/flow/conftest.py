@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+from tests import needing
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,8 +25,4 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def recorded() -> Path:
-    if not DATA.is_dir():
-        if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-            pytest.fail(f"the recorded data are missing: {DATA}")
-        pytest.skip(f"needs the recorded data in {DATA}")
-    return DATA
+    return needing.recorded()

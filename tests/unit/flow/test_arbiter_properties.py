@@ -129,7 +129,7 @@ class Carriers:
 def plays(draw: st.DrawFn, *, returns: bool, loss: bool, most: int = 3, **options: object) -> Play:
     stream = draw(streams(returns=returns))
     lines = draw(st.integers(1, most))
-    return stream, lines, draw(journeys(stream, lines=lines, loss=loss, **options))  # type: ignore[arg-type]
+    return stream, lines, draw(journeys(stream, lines=lines, loss=loss, **options))  # type: ignore[arg-type]  # options are those of journeys
 
 
 @patient

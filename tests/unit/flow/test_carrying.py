@@ -134,7 +134,7 @@ async def test_a_refusal_that_the_subscriptions_do_not_take_uncovers_nothing(ben
     """It is for a contract that another login asked for, and this one has confirmed."""
     await bench.up(RB)
     bench.carrying.on_confirmed([RB])
-    bench.subs.on_refused = lambda *_: None  # type: ignore[method-assign]
+    bench.subs.on_refused = lambda *_: None  # type: ignore[method-assign]  # the test looks at one callback only
     bench.books.told.clear()
     bench.carrying.on_refused(RB, "CTP:late")
     assert bench.books.told == []

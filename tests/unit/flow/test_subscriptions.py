@@ -514,4 +514,4 @@ async def test_thirty_thousand_contracts_over_the_limit_are_sorted_out_quickly()
 )
 def test_a_policy_that_cannot_work_is_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=field):
-        SubscriptionPolicy(**{field: value})  # type: ignore[arg-type]
+        SubscriptionPolicy(**{field: value})  # type: ignore[arg-type]  # the field is a parameter of the test

@@ -81,20 +81,20 @@ async def play(script: list[tuple[str, object]]) -> None:  # noqa: C901 - a tabl
     try:
         for verb, what in script:
             if verb == "want":
-                subs.want(what)  # type: ignore[arg-type]
+                subs.want(what)  # type: ignore[arg-type]  # each step has an argument of its own type
             elif verb == "release":
-                subs.release(what)  # type: ignore[arg-type]
+                subs.release(what)  # type: ignore[arg-type]  # each step has an argument of its own type
             elif verb == "confirm":
-                subs.on_confirmed(what)  # type: ignore[arg-type]
+                subs.on_confirmed(what)  # type: ignore[arg-type]  # each step has an argument of its own type
             elif verb == "refuse":
-                for instrument in what:  # type: ignore[attr-defined]
+                for instrument in what:  # type: ignore[attr-defined]  # each step has an argument of its own type
                     subs.on_refused(instrument, "refused")
             elif verb == "off":
-                subs.on_unsubscribed(what)  # type: ignore[arg-type]
+                subs.on_unsubscribed(what)  # type: ignore[arg-type]  # each step has an argument of its own type
             elif verb == "break":
                 port.broken = bool(what)
             elif verb == "advance":
-                await clock.advance(what)  # type: ignore[arg-type]
+                await clock.advance(what)  # type: ignore[arg-type]  # each step has an argument of its own type
             else:
                 port.up = verb == "up"
                 subs.line_up() if port.up else subs.line_down("gone")

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tests import needing
 from tests.unit.sources.recorder import Recorder
-
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
 
 @pytest.fixture
@@ -17,8 +15,4 @@ def sink() -> Recorder:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    if not DATA.is_dir():
-        if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-            pytest.fail(f"the recorded data are missing: {DATA}")
-        pytest.skip(f"needs the recorded data in {DATA}")
-    return DATA
+    return needing.recorded()

@@ -65,7 +65,7 @@ class Desk:
                 changes=False,
                 exclusive=False,
             ),
-            ActionKind(name="admins-only", title="Admins only", build=lambda: self._echo, role=Role.ADMIN),
+            ActionKind(name="admins-only", title="Admins only", build=lambda: self._wait, role=Role.ADMIN),
         ]
 
     async def _wait(self, context: ActionContext, _parameters: Any) -> ActionResult:

@@ -106,6 +106,14 @@ async def test_nobody_cancels_what_they_may_not_begin(desk: Desk) -> None:
     assert (await desk.viewer.get(f"/api/runbook/runs/{run}")).json()["state"] == "running"
 
 
+async def test_an_operator_does_not_cancel_what_only_an_admin_may_begin(desk: Desk) -> None:
+    run = (await desk.admin.post("/api/runbook/admins-only", json={"reason": "x"})).json()["id"]
+    await desk.began.wait()
+    answer = await desk.operator.post(f"/api/runbook/runs/{run}/cancel")
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+    assert (await desk.admin.post(f"/api/runbook/runs/{run}/cancel")).status_code == 202
+
+
 async def test_a_run_of_another_process_is_not_cancelled_from_here(desk: Desk, tmp_path: Path) -> None:
     async with desk_in(tmp_path) as other:
         run = (await other.operator.post("/api/runbook/wait", json={"reason": "x"})).json()["id"]

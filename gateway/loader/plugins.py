@@ -1,75 +1,21 @@
-"""Finds the plugins, asks them once what they bring, and keeps a bad one from harming the others."""
+"""Asks the plugins once what they bring, and keeps a bad one from harming the others."""
 
 from __future__ import annotations
 
-import functools
-import importlib
 import logging
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import metadata
-from typing import Final, Literal, TypeVar
+from typing import Literal
 
 import pluggy
 
-from gateway.errors import LineError, PluginError
-from gateway.hookspecs import (
-    PROJECT,
-    CatalogueKind,
-    FeedKind,
-    Hooks,
-    Observer,
-    RouterKind,
-    SecretStoreKind,
-)
-from gateway.lines.factory import BROKEN, import_factory
+from gateway.errors import PluginError
+from gateway.hookspecs import PROJECT, CatalogueKind, FeedKind, Hooks, Observer, RouterKind, SecretStoreKind
+from gateway.lines.factory import BROKEN
+from gateway.loader.candidates import Candidate, PluginRecord, candidates
+from gateway.loader.kinds import HOOKS, Kind, KindT, check_kind, shown
 
 log = logging.getLogger(__name__)
-
-DISTRIBUTION: Final = "feedgate"
-_BUILT_IN: Final = {
-    "sim": "gateway.sources.sim",
-    "replay": "gateway.sources.replay",
-    "catalogue_file": "gateway.sources.catalogue_file",
-    "env_secrets": "gateway.secrets.env",
-    "file_secrets": "gateway.secrets.file",
-    "routing": "gateway.control.routing.builtin",
-}
-"""Our own plugins; imported by name when no entry point brings them (a plain checkout)."""
-_NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
-
-Kind = FeedKind | RouterKind | CatalogueKind | SecretStoreKind
-KindT = TypeVar("KindT", FeedKind, RouterKind, CatalogueKind, SecretStoreKind)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginRecord:
-    """What became of one plugin."""
-
-    name: str
-    """Of the entry point, or of the module or class."""
-    version: str
-    """Of its distribution; ``?`` when it has none."""
-    distribution: str
-    """Empty for an object handed to ``load``."""
-    status: Literal["loaded", "failed", "blocked"]
-    reason: str = ""
-    """Why it is not loaded."""
-    provides: tuple[str, ...] = ()
-    """``feed sim``, ``router priority``, ``observer log`` …"""
-
-    def __str__(self) -> str:
-        """For people: ``plugin feedgate-ctp 0.1.0 (ctp) failed: No module named 'x'``."""
-        who = f"{self.distribution} {self.version} ({self.name})" if self.distribution else self.name
-        return f"plugin {who} {self.status}" + (f": {self.reason}" if self.reason else "")
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    record: PluginRecord
-    module: str
-    get: Callable[[], object]
 
 
 @dataclass(slots=True)
@@ -106,8 +52,7 @@ class Plugins:
         """
         plugins = cls()
         unwanted = frozenset(blocked)
-        found = sorted(_entry_points(), key=_order) if entry_points else []
-        for candidate in (*_built_in(found), *found, *map(_given, extra)):
+        for candidate in candidates(extra, entry_points=entry_points):
             if {candidate.record.name, candidate.record.distribution} & unwanted:
                 plugins._records.append(replace(candidate.record, status="blocked", reason="blocked by the settings"))
                 continue
@@ -162,7 +107,7 @@ class Plugins:
 
     # -- loading -----------------------------------------------------------------------------------------------
 
-    def _add(self, candidate: _Candidate) -> None:
+    def _add(self, candidate: Candidate) -> None:
         record = candidate.record
         key = f"{record.distribution}:{record.name}#{len(self._records)}"
         try:
@@ -195,14 +140,14 @@ class Plugins:
     def _ask(self, plugin: object) -> Iterator[tuple[str, Kind | Observer]]:
         """Everything one plugin brings; hooks of others are not called, so that a failure has one owner."""
         others = [other for other in self.manager.get_plugins() if other is not plugin]
-        for hook, sort, wanted in _HOOKS:
+        for hook, sort, wanted in HOOKS:
             for answer in self.manager.subset_hook_caller(hook, others)():
                 if isinstance(answer, str) or not isinstance(answer, Iterable):
-                    raise PluginError(f"{hook} returned {_kind_of(answer)}, not a sequence of {wanted.__name__}")
+                    raise PluginError(f"{hook} returned {shown(answer)}, not a sequence of {wanted.__name__}")
                 for thing in answer:
                     if not isinstance(thing, wanted):
-                        raise PluginError(f"{hook} returned {_kind_of(thing)} in place of {wanted.__name__}")
-                    _check_kind(hook, thing)
+                        raise PluginError(f"{hook} returned {shown(thing)} in place of {wanted.__name__}")
+                    check_kind(hook, thing)
                     yield sort, thing
 
     def _check_names(self, record: PluginRecord, brought: Sequence[tuple[str, Kind | Observer]]) -> None:
@@ -229,79 +174,6 @@ class Plugins:
             self.manager.unregister(name=key)
 
 
-def factory_path(kind: FeedKind) -> str:
-    """``module:qualname`` of a feed's factory, for the process that imports it. PluginError if that is no way in."""
-    factory = kind.factory
-    module, qualname = getattr(factory, "__module__", None), getattr(factory, "__qualname__", None)
-    path = f"{module}:{qualname}"
-    try:
-        found = import_factory(path) if module and qualname and module != "__main__" else None
-    except LineError:
-        found = None
-    if found != factory:
-        raise PluginError(
-            f"feed {kind.name!r}: a child process cannot import its factory {factory!r} as {path!r}; "
-            "use a function or class at the top of an importable module",
-            name=kind.name,
-        )
-    return path
-
-
-_HOOKS: Final[Sequence[tuple[str, str, type[Kind | Observer]]]] = (
-    ("gateway_feeds", "feed", FeedKind),
-    ("gateway_routers", "router", RouterKind),
-    ("gateway_secret_stores", "secret store", SecretStoreKind),
-    ("gateway_catalogues", "catalogue", CatalogueKind),
-    ("gateway_observe", "observer", Observer),
-)
-
-
-def _check_kind(hook: str, thing: Kind | Observer) -> None:
-    if not isinstance(thing.name, str) or not _NAME.fullmatch(thing.name):
-        raise PluginError(f"{hook}: {thing.name!r} is not a name; use lower-case letters, digits, '-' and '_'")
-    if isinstance(thing, FeedKind):
-        if not callable(thing.factory):
-            raise PluginError(f"{hook}: the factory of {thing.name!r} is {_kind_of(thing.factory)}, not callable")
-        if thing.native:
-            factory_path(thing)
-
-
-def _entry_points() -> Iterator[_Candidate]:
-    for point in metadata.entry_points(group=PROJECT):
-        name, version = (point.dist.name, point.dist.version) if point.dist else ("", "?")
-        record = PluginRecord(name=point.name, version=version, distribution=name, status="loaded")
-        yield _Candidate(record, point.value, point.load)
-
-
-def _order(candidate: _Candidate) -> tuple[bool, str, str]:
-    record = candidate.record
-    return (record.distribution != DISTRIBUTION, record.distribution, record.name)
-
-
-def _built_in(found: Sequence[_Candidate]) -> Iterator[_Candidate]:
-    """Those of our own plugins that no entry point brings."""
-    there = {one.module for one in found if one.record.distribution == DISTRIBUTION}
-    try:
-        version = metadata.version(DISTRIBUTION)
-    except metadata.PackageNotFoundError:
-        version = "(source)"
-    for name, module in _BUILT_IN.items():
-        if module not in there:
-            record = PluginRecord(name=name, version=version, distribution=DISTRIBUTION, status="loaded")
-            yield _Candidate(record, module, functools.partial(importlib.import_module, module))
-
-
-def _given(plugin: object) -> _Candidate:
-    name = getattr(plugin, "__name__", None) or type(plugin).__qualname__
-    version = str(getattr(plugin, "__version__", "?"))
-    record = PluginRecord(name=str(name), version=version, distribution="", status="loaded")
-    return _Candidate(record, "", lambda: plugin)
-
-
 def _who(record: PluginRecord) -> str:
     who = f"{record.distribution} " if record.distribution else ""
     return f"plugin {who}{record.version} ({record.name})"
-
-
-def _kind_of(thing: object) -> str:
-    return f"{type(thing).__name__} {thing!r}"[:120]
