@@ -227,7 +227,7 @@ def root_of(request: Request[Any, Any, Any]) -> str:
 def _read(path: Path, offset: int, limit: int) -> tuple[bytes, int]:
     """Whole lines from an offset on, and the size of the file; nothing when there is none (yet)."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return b"", 0
     with os.fdopen(fd, "rb") as file:

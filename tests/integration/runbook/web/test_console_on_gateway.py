@@ -84,6 +84,9 @@ async def test_a_failover_through_the_api_is_seen_live_and_is_in_the_audit(serve
         assert run in audit
         assert '"trigger":"api"' in audit
         await until(lambda: console.application.runtime.console.observatory.latest.switches)
+        text = (await client.get("/metrics")).text
+        assert 'md_runbook_runs_total{action="failover",exit_code="0"} 1.0' in text
+        assert "md_console_gateway_reachable 1.0" in text
 
 
 async def test_who_loses_the_connection_gets_what_was_missed(server: NatsServer, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ async def test_an_address_that_hangs_is_given_up_and_the_other_one_is_served(
     receiver.hold.clear()
     other = type(receiver)()
     try:
-        notifier = Notifier(make_settings(receiver.url(), other.url(), timeout_s=3.0), tmp_path, ManualClock())
+        notifier = Notifier(make_settings(receiver.url(), other.url(), timeout_s=8.0), tmp_path, ManualClock())
         sent = await notifier.send(FALL)
     finally:
         other.close()
