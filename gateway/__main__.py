@@ -130,6 +130,11 @@ def parser() -> argparse.ArgumentParser:
     tail.add_argument("--json", action="store_true", help="a JSON object a tick")
     tail.add_argument("--count", type=_count, help="end after so many ticks")
 
+    _add_top(commands)
+    return root
+
+
+def _add_top(commands: argparse._SubParsersAction[_Parser]) -> None:
     top = commands.add_parser("top", help="a running gateway at a glance, live or as one snapshot")
     top.add_argument("--url", help="NATS server (default: NATS_URL, or nats://127.0.0.1:4222)")
     top.add_argument("--name", default="feedgate", help="name of the gateway on that server")
@@ -149,7 +154,6 @@ def parser() -> argparse.ArgumentParser:
         help="write one snapshot to FILE, as JSON when it ends in .json; print it only with --once",
     )
     top.add_argument("--json", action="store_true", help="print one snapshot as JSON")
-    return root
 
 
 async def _dispatch(args: argparse.Namespace) -> int:
@@ -181,6 +185,11 @@ async def _dispatch(args: argparse.Namespace) -> int:
 
         db = ledger_file(args.db or load_settings(args.config, args.env_file).ledger.path)
         return show_gaps(args.date, db=db, feed=args.feed, as_json=args.json, as_csv=args.csv)
+    return await _watch(args)
+
+
+async def _watch(args: argparse.Namespace) -> int:
+    """The commands that look at a gateway which runs elsewhere."""
     from gateway.bus.opening import nats_login
     from gateway.settings import load_settings
 

@@ -130,7 +130,8 @@ class Reloading:
             removed_names=_names(removed),
             truncated=any(len(_names(names)) < len(names) for names in (added, gone, removed)),
         )
-        _log.warning(
+        _log.log(
+            logging.WARNING if removed else logging.INFO,  # gone before their last day: that is refused
             "feed %s: contracts taken anew: %d, %d added, %d expired, %d gone early; %d subscribed, %d unsubscribed",
             *(feed.name, reply.total, reply.added, reply.expired, reply.removed, reply.subscribed, reply.unsubscribed),
         )

@@ -9,6 +9,10 @@ from typing import Final
 _SECRET: Final = re.compile(r"PASSW(OR)?D|SECRET|TOKEN|AUTH_?CODE|API_?KEY|CREDENTIAL", re.IGNORECASE)
 
 
+PROFILE: Final = "FEEDGATE_PROFILE"
+"""Says what the whole process is for; children are given it so that their records agree."""
+
+
 def process_environment() -> dict[str, str]:
     """A copy of the variables that this process was started with."""
     return dict(os.environ)

@@ -15,7 +15,7 @@ from gateway.errors import BusError, ControlError
 from gateway.hookspecs import hookimpl
 from gateway.settings.fields import Count, FilePath, Seconds
 from runbook.context import ActionContext
-from runbook.health.files import report_csv, report_json, shown, stamp, write_new
+from runbook.health.files import report_csv, report_json, report_line, shown, stamp, write_new
 from runbook.health.judge import Limits, judge, unmeasured
 from runbook.health.measure import measure
 from runbook.health.push import push
@@ -24,6 +24,7 @@ from runbook.health.report import HealthReport
 from runbook.hookspecs import ActionKind
 from runbook.model import ActionResult, Exit
 from runbook.runner.masking import Masker
+from runbook.runner.run import shanghai
 from runbook.settings import HealthSettings, secrets_of
 from runbook.settings.fields import Escalation, Ratio
 
@@ -141,12 +142,18 @@ async def _written(
     directory: Path = parameters.out_dir or context.log_dir
     text = report_json(report, parameters.json_indent) if parameters.out == "json" else report_csv(report)
     # an escalation command may print what it was given, and the vendor's words are not ours
-    text = Masker([*secrets_of(context.settings), *secrets_of(context.runbook)]).text(text)
-    name = f"subscription_check_{stamp(context.clock.wall_ns())}"
+    masker = Masker([*secrets_of(context.settings), *secrets_of(context.runbook)])
+    text = masker.text(text)
+    now_ns = context.clock.wall_ns()
+    name = f"subscription_check_{stamp(now_ns)}"
     try:
+        line = masker.text(report_line(report, shanghai(now_ns)))
+        await asyncio.to_thread(write_new, context.log_dir, name, ".log", line)
         path = await asyncio.to_thread(write_new, directory, name, f".{parameters.out}", text)
     except OSError as error:
-        failed = f"the report could not be written into {directory}: {error.strerror or error}; make room or correct it"
+        failed = (
+            f"the report could not be written ({error.filename or directory}: {error.strerror or error}); make room"
+        )
         log.warning("%s", failed)
         return report.with_warning(failed, at_least=Exit.WARNING), ""
     return report, shown(path, context.log_dir)

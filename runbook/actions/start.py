@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel, Field
 
+from gateway.errors import FeedgateError
 from gateway.hookspecs import hookimpl
 from runbook.context import ActionContext
 from runbook.hookspecs import ActionKind
@@ -16,6 +17,7 @@ from runbook.model import ActionResult, Exit
 from runbook.supervisor.figures import push_startup
 from runbook.supervisor.launch import Launch, running_supervisor
 from runbook.supervisor.link import NoSupervisorError, SupervisorLink
+from runbook.supervisor.picture import picture
 from runbook.supervisor.place import Place
 
 _TIMEOUT_S = 3600.0
@@ -44,17 +46,41 @@ class StartAction:
         began = context.clock.monotonic()
         # the mock environment shares its audit with the real one, and has no business in its figures
         recorded = context.request.mode != "mock"
-        launch = replace(self.launch, recorded=recorded)
+        launch = replace(self.launch, recorded=recorded, profile=context.request.profile)
         context.tell("supervisor", "looking for the supervisor", {"state_dir": str(state_dir)})
         for _ in range(_RACES):
             link = await running_supervisor(launch, state_dir, context.log_dir)
             # between the answer and the order it may end, because somebody has just stopped it
             with contextlib.suppress(NoSupervisorError):
                 result = await link.order("start", context.tell, window=context.request.window, debug=parameters.debug)
-                return await _figured(context, result, began) if recorded else result
+                result = await _agreed(context, link, result)
+                result = await _figured(context, result, began) if recorded else result
+                return await _pictured(context, result)
             await asyncio.sleep(_RACE_S)
         text = "the supervisor ends again and again; see supervisor.log"
         return ActionResult(exit_code=Exit.GATEWAY, message=text)
+
+
+async def _agreed(context: ActionContext, link: SupervisorLink, result: ActionResult) -> ActionResult:
+    """A warning when what ran before, and was not started again, says that it is for something else."""
+    if result.exit_code not in (Exit.OK, Exit.WARNING):
+        return result
+    wanted = runs = context.request.profile
+    with contextlib.suppress(FeedgateError):
+        runs = (await link.status()).get("profile", wanted)
+    if runs == wanted:
+        return result
+    said = f"the gateway runs with profile {runs}, not {wanted}: `runbook stop`, then start it again"
+    return replace(result, exit_code=Exit.WARNING, message=f"{result.message}; {said}")
+
+
+async def _pictured(context: ActionContext, result: ActionResult) -> ActionResult:
+    """``YYYYMMDD_startup.png`` in the log directory; a start without one says why."""
+    name, failed = await picture(context, result)
+    if failed:
+        context.tell("picture", failed, {})
+        return replace(result, message=f"{result.message}; {failed}", details={**result.details, "picture": ""})
+    return replace(result, details={**result.details, "picture": name}, output=name) if name else result
 
 
 async def _figured(context: ActionContext, result: ActionResult, began: float) -> ActionResult:

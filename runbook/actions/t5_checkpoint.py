@@ -122,7 +122,8 @@ class Desk:
 
     def __init__(self, context: ActionContext) -> None:
         self._context = context
-        self._escalation = escalation_of(context.runbook, context.runbook.state_dir, context.clock)
+        profile = context.request.profile
+        self._escalation = escalation_of(context.runbook, context.runbook.state_dir, context.clock, profile)
         self._told = False
 
     async def failed(self, why: str) -> None:

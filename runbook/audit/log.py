@@ -124,7 +124,7 @@ class AuditLog:
 
     def _make_directory(self) -> None:
         if not self.directory.is_dir():
-            self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(self.directory.parent)
 
     def _settled(self, record: AuditRecord, written: list[Position]) -> _End:

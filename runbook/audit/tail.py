@@ -79,7 +79,7 @@ def move_torn_aside(directory: Path, tail: Tail, torn: bytes) -> None:
         return
     kept = directory / TORN
     if not kept.is_dir():
-        kept.mkdir(mode=0o750)
+        kept.mkdir(mode=0o700)
         sync_directory(directory)
     name = f"{tail.file.name}@{tail.size}-{hashlib.sha256(torn).hexdigest()[:12]}{PENDING}"
     write_file(kept / name, torn)

@@ -6,13 +6,13 @@ import argparse
 import pwd
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from gateway.errors import FeedgateError
-from gateway.settings.process import process_environment
+from gateway.settings.process import PROFILE, process_environment
 from runbook.app import Files, Runbook
 from runbook.cli.fields import WrongValueError, parameters_from
-from runbook.model import ActionRequest, Exit, Trigger
+from runbook.model import ActionRequest, Exit, Profile, Trigger
 
 REASON: Final = "operator command"
 """Of a live change that somebody typed without a reason: better an honest word in the audit than a made-up one."""
@@ -28,12 +28,17 @@ class UsageError(FeedgateError):
     exit_code = Exit.USAGE
 
 
-def files_of(args: argparse.Namespace) -> Files:
-    """Where settings and logs are. ``.env.PROFILE`` of the working directory counts when its profile is asked for."""
+def files_of(args: argparse.Namespace, environ: Mapping[str, str] | None = None) -> Files:
+    """Where settings and logs are. ``.env.PROFILE`` of the working directory counts when its profile is asked for.
+
+    Without ``--profile`` that is the process's own, FEEDGATE_PROFILE: an escalation command has nothing else.
+    """
     env_files = tuple(args.env_file or ())
     # of the audit's commands --profile is a filter
     profile = None if getattr(args, "group", "") else getattr(args, "profile", None)
-    if not env_files and profile and (usual := Path(f".env.{profile}")).is_file():
+    if profile is None:
+        profile = (process_environment() if environ is None else environ).get(PROFILE)
+    if not env_files and profile in get_args(Profile) and (usual := Path(f".env.{profile}")).is_file():
         env_files = (usual,)
     mock = bool(getattr(args, "mock", False)) and getattr(args, "kind", "") not in _OWN_SIMULATOR
     return Files(settings=args.settings, env_files=env_files, log_dir=args.log_dir, mock=mock)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from gateway.model import SHANGHAI
 from runbook.health.report import HealthReport
+from runbook.model import Exit
 
 _DIR_MODE: Final = 0o750
 _FILE_MODE: Final = 0o640
@@ -31,6 +32,13 @@ def stamp(wall_ns: int) -> str:
 def report_json(report: HealthReport, indent: int | None) -> str:
     """With a line feed at its end."""
     return json.dumps(report.as_json(), ensure_ascii=False, indent=indent) + "\n"
+
+
+def report_line(report: HealthReport, at: str) -> str:
+    """One line of a log: when, which session, how bad, then the report."""
+    level = {Exit.OK: "info", Exit.WARNING: "warning"}.get(Exit(report.exit_code), "error")
+    line = {"at": at, "level": level, "session": report.session} | report.as_json()
+    return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def report_csv(report: HealthReport) -> str:

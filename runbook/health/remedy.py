@@ -164,7 +164,8 @@ class Enforcer:
                 "output": "",
                 "error": "no escalation command is set, so nobody was called; give --escalation-command",
             }
-        return await escalate(remedy.command, exit_code=code, timeout_s=remedy.command_s)
+        profile = self._context.request.profile
+        return await escalate(remedy.command, exit_code=code, timeout_s=remedy.command_s, profile=profile)
 
 
 def _outcome(first: HealthReport, report: HealthReport, attempts: Sequence[object]) -> str:

@@ -95,6 +95,12 @@ class HealthReport:
         return bool(self.feeds)
 
     @property
+    def session(self) -> str:
+        """The one that a feed is in, ``closed`` when none is, ``unknown`` when nobody answered."""
+        sessions = [feed.session for feed in self.feeds] or ["unknown"]
+        return next((one for one in sessions if one != "closed"), "closed")
+
+    @property
     def expected_total(self) -> int:
         return sum(feed.expected_total for feed in self.feeds)
 

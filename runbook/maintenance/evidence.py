@@ -16,6 +16,9 @@ from urllib.request import urlopen
 
 import msgspec
 
+from gateway.terminal.top.asking import Asking
+from gateway.terminal.top.telling import facts_of
+from gateway.terminal.top.text import snapshot
 from runbook.audit.chain import Entry
 from runbook.audit.export import json_lines
 from runbook.audit.files import records_after
@@ -55,7 +58,7 @@ class Collector:
 
     async def collect(self) -> Evidence:
         """All of it, within a few seconds for each thing that does not answer."""
-        await asyncio.gather(self._status(), self._metrics(), asyncio.to_thread(self._files))
+        await asyncio.gather(self._status(), self._top(), self._metrics(), asyncio.to_thread(self._files))
         return self.evidence
 
     def _files(self) -> None:
@@ -78,6 +81,20 @@ class Collector:
             self._miss("status of the gateway", why)
             return
         self._keep("status.json", json.dumps(self._masker.value(status), ensure_ascii=False, indent=2) + "\n")
+
+    async def _top(self) -> None:
+        """What ``gateway top --once`` prints: the same for people."""
+        asking = Asking(self._context.connect, self._context.clock, self._context.settings.name)
+        try:
+            async with asyncio.timeout(2 * _ANSWER_S):  # to connect, and to be answered
+                look = await asking.once()
+        except Exception as error:  # noqa: BLE001 - as for the status
+            self._miss("snapshot of gateway top", error)
+            return
+        if look.status is None:
+            self._miss("snapshot of gateway top", "the gateway did not answer")
+            return
+        self._keep("top.txt", snapshot(facts_of(look)))
 
     async def _metrics(self) -> None:
         gateway, runbook = self._context.settings.metrics, self._context.runbook.metrics

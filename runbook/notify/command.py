@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import FeedgateError
+from gateway.settings.process import PROFILE, process_environment
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +62,16 @@ async def run_command(
     exit_code: int,
     timeout_s: float,
     environment: Mapping[str, str] | None = None,
+    profile: str = "",
 ) -> CommandOutcome:
     """Run it to its end, or kill it and its children when the time is up or this is cancelled. Raises nothing else.
 
-    ``environment``: in place of this process's own.
+    ``environment``: in place of this process's own. ``profile``: its FEEDGATE_PROFILE, by which a command of the
+    runbook finds the files that whoever escalates has; empty: as the environment says.
     """
+    surroundings = dict(process_environment() if environment is None else environment)
+    if profile:
+        surroundings[PROFILE] = profile
     try:
         words = arguments(command, marker=marker, exit_code=exit_code)
     except FeedgateError as error:
@@ -76,7 +82,7 @@ async def run_command(
         # may hold it open for ever
         with _listening(tail) as pipe:
             process = await asyncio.create_subprocess_exec(
-                *words, stdin=DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True, env=environment
+                *words, stdin=DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True, env=surroundings
             )
             returned, wrong = await _finish(process, timeout_s)
     except (OSError, ValueError) as error:

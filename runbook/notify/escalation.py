@@ -138,12 +138,14 @@ class Escalation:
         state_dir: Path,
         notifier: Notifier | None = None,
         environment: Mapping[str, str] | None = None,
+        profile: str = "",
     ) -> None:
-        """``environment``: of the command, in place of this process's own."""
+        """``environment``: of the command, in place of this process's own; ``profile``: its FEEDGATE_PROFILE."""
         self.failures = StageFailures(state_dir)
         self._settings = settings
         self._notifier = notifier
         self._environment = environment
+        self._profile = profile
 
     async def failed(
         self, stage: str, exit_code: int, *, marker: str = "", text: str = "", told: bool = False
@@ -169,6 +171,7 @@ class Escalation:
                 exit_code=exit_code,
                 timeout_s=self._settings.timeout_s,
                 environment=self._environment,
+                profile=self._profile,
             )
         if self._notifier is not None and self._notifier.addresses:
             title = f"{stage} failed {failures} times (exit code {exit_code})"

@@ -82,9 +82,7 @@ class ApiSettings(Section):
     request_s: Seconds = Field(
         10.0, description="A client must send each request, and take each part of an answer, within"
     )
-    streams: Count = Field(
-        500, description="Most event streams at once", json_schema_extra={"unit": "streams"}
-    )
+    streams: Count = Field(500, description="Most event streams at once", json_schema_extra={"unit": "streams"})
 
     def access(self) -> tuple[ApiToken, ...]:
         """Who may use the API, in the order written."""

@@ -120,7 +120,7 @@ async def supervise(
                 spawn=spawner,
                 timers=timers,
                 say=say,
-                escalation=escalation_of(runbook, runbook.state_dir, clock, files.environment),
+                escalation=escalation_of(runbook, runbook.state_dir, clock, settings.profile, files.environment),
                 records=records,
                 health=MeasuredHealth(),
                 calendar=loaded_calendar,

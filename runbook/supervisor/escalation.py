@@ -11,8 +11,15 @@ from runbook.settings import RunbookSettings
 
 
 def escalation_of(
-    runbook: RunbookSettings, state_dir: Path, clock: Clock, environment: Mapping[str, str] | None = None
+    runbook: RunbookSettings,
+    state_dir: Path,
+    clock: Clock,
+    profile: str,
+    environment: Mapping[str, str] | None = None,
 ) -> Escalation:
-    """The command and the addresses of the settings; failures are counted in ``state_dir``."""
+    """The command and the addresses of the settings; failures are counted in ``state_dir``.
+
+    ``profile``: of whoever escalates; the command is run with it.
+    """
     notifier = Notifier(runbook.notify, state_dir, clock)
-    return Escalation(runbook.escalation, state_dir, notifier, environment)
+    return Escalation(runbook.escalation, state_dir, notifier, environment, profile)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import FeedgateError
-from gateway.settings.process import process_environment
+from gateway.settings.process import PROFILE, process_environment
 from runbook.model import Exit
 from runbook.supervisor.link import LostSupervisorError, NoSupervisorError, SupervisorLink
 from runbook.supervisor.place import Place
@@ -28,6 +28,9 @@ class Launch:
     recorded: bool = True
     """False: the supervisor writes nothing into the audit and pushes nothing; for the mock environment, whose audit is
     the real one's."""
+    profile: str = ""
+    """What the start is for: FEEDGATE_PROFILE of the supervisor and of the gateway that it starts, so that the audit
+    and they agree. Empty: as the environment and the files say."""
 
     def arguments(self, state_dir: Path, log_dir: Path) -> list[str]:
         """For ``python -m runbook.supervisor``."""
@@ -37,6 +40,10 @@ class Launch:
         words += [f"--nats-server={self.nats_server.absolute()}"] if self.nats_server else []
         words += [] if self.recorded else ["--no-records"]
         return words
+
+    def environment(self) -> dict[str, str]:
+        """Of the supervisor."""
+        return process_environment() | ({PROFILE: self.profile} if self.profile else {})
 
 
 class LaunchError(FeedgateError):
@@ -60,7 +67,7 @@ async def running_supervisor(launch: Launch, state_dir: Path, log_dir: Path) -> 
                 except LostSupervisorError:
                     await asyncio.sleep(_LOOK_S)  # one that just ends
                 except NoSupervisorError:
-                    await _launch(launch.arguments(state_dir, log_dir))
+                    await _launch(launch.arguments(state_dir, log_dir), launch.environment())
                 else:
                     return link
     except TimeoutError:
@@ -69,7 +76,7 @@ async def running_supervisor(launch: Launch, state_dir: Path, log_dir: Path) -> 
         ) from None
 
 
-async def _launch(arguments: list[str]) -> None:
+async def _launch(arguments: list[str], environment: dict[str, str]) -> None:
     """Returns once it listens, or once another one is about to."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -77,7 +84,7 @@ async def _launch(arguments: list[str]) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        env=process_environment(),
+        env=environment,
     )
     try:
         _, said = await process.communicate()

@@ -69,7 +69,7 @@ class RefusedStart:
             at_once=at_once,
             remedy=remedy,
         )
-        escalation = escalation_of(context.runbook, context.runbook.state_dir, context.clock)
+        escalation = escalation_of(context.runbook, context.runbook.state_dir, context.clock, context.request.profile)
         runner = StageRunner(Timers(context.clock), context.runbook, escalation, context.tell)
         try:
             await runner.run(stage)

@@ -6,6 +6,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from gateway.model import LineId
+from runbook.web.observed import Observed
+
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SERVER_ERROR: Final = 500
 
@@ -60,6 +63,23 @@ class Meters:
         self.reachable = Gauge(
             "md_console_gateway_reachable", "1 while the gateway answers the console.", registry=self.registry
         )
+        self._backlog = Gauge(
+            "consumer_backlog_messages",
+            "Messages that wait for the consumer most wait for, by NATS itself; none while that is not known.",
+            ("feed", "account"),
+            registry=self.registry,
+        )
+
+    def look(self, seen: Observed) -> None:
+        """Take what the console knows now. What is old or was not measured has no sample."""
+        self.reachable.set(int(seen.reachable))
+        self._backlog.clear()
+        if seen.backlog is None or seen.is_stale(seen.backlog_at_ns) or seen.status is None:
+            return
+        for line in seen.status.lines:
+            if line.role == "active":
+                name = LineId.parse(line.line)
+                self._backlog.labels(name.feed, name.account).set(seen.backlog.messages)
 
     def request(self, *, method: str, route: str, status: int, seconds: float, stream: bool) -> None:
         """One that is over. ``route`` is the pattern with its parameters' names, never what somebody typed."""

@@ -62,7 +62,7 @@ class Observed:
 
     @property
     def trading(self) -> bool:
-        """Whether any feed's market is in a session, by the feeds' own rules; by the calendar while they are unknown."""
+        """Whether any feed's market is in a session, by the feeds' own rules; by the calendar while unknown."""
         if self.status is not None and self.status.feeds:
             return any(feed.session != "closed" for feed in self.status.feeds)
         return self.market.session != "closed"

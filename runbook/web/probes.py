@@ -88,7 +88,7 @@ async def readyz(console: NamedDependency[Console]) -> Response[Readiness]:
 )
 async def metrics(console: NamedDependency[Console], meters: NamedDependency[Meters]) -> Response[Any]:
     """Prometheus text format; the gateway's own metrics are at its own port."""
-    meters.reachable.set(int(console.observatory.latest.reachable))
+    meters.look(console.observatory.latest)
     return Response(meters.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 

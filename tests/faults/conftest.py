@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tests import needing
+
 
 @pytest.fixture(scope="session")
-def locale_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Skips, or fails where every tool must be there, when native lines cannot run."""
+def locale_dir(request: pytest.FixtureRequest) -> Path:
+    """The vendor's locale; skips, or fails where every tool must be there, when native lines cannot run."""
     from tests.faults.__main__ import tts_missing
 
     if missing := tts_missing():
-        if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    from gateway_ctp import locales
-
-    directory = tmp_path_factory.mktemp("locale")
-    locales.build(directory)
+        needing.without(missing)
+    directory: Path = request.getfixturevalue("built_locale")
     return directory

@@ -37,7 +37,9 @@ FAULTS = (
         dwell_s=1.0,
         short_back=True,
         expected=Expected(
-            why="Nothing older goes out after something newer; the other line brings what was overtaken."
+            lost=10,
+            why="Nothing older goes out after something newer; the other line brings what was overtaken. On a machine "
+            "that is busy for some milliseconds the other line may be later than that, and then the tick is too old.",
         ),
     ),
     Fault(

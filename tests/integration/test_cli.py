@@ -40,7 +40,7 @@ async def gateway(*args: str, env: Mapping[str, str] | None = None) -> tuple[int
 
 
 async def test_the_demo_ends_by_itself_with_a_summary_whose_books_balance() -> None:
-    code, out, _ = await gateway("--log-level", "WARNING", "demo", "--seconds", "2", "--json", "--rate", "1000")
+    code, out, _ = await gateway("--log-level", "WARNING", "demo", "--seconds", "5", "--json", "--rate", "1000")
     assert code == 0
     (line,) = out.splitlines()
     summary = json.loads(line)
@@ -57,7 +57,7 @@ async def test_the_demo_ends_by_itself_with_a_summary_whose_books_balance() -> N
 async def test_the_demo_kills_a_line_and_the_market_comes_out_whole_and_once() -> None:
     # Two snapshots a second of each contract, as CTP has them. Without a reorder window a line that comes back ahead of
     # a lagging one costs a snapshot when the lag is longer than that pause; at a higher rate a busy machine gets there.
-    args = ("demo", "--seconds", "10", "--kill", "2", "--json", "--rate", "500")
+    args = ("demo", "--seconds", "12", "--kill", "4", "--json", "--rate", "500")
     code, out, err = await gateway(*args)
     assert code == 0, out + err
     summary = json.loads(out)
@@ -74,7 +74,7 @@ async def test_the_demo_kills_a_line_and_the_market_comes_out_whole_and_once() -
 
 
 async def test_as_fast_as_possible_there_is_no_grid_to_judge_the_market_by() -> None:
-    code, out, err = await gateway("demo", "--seconds", "1", "--json", "--rate", "0", "--contracts", "5")
+    code, out, err = await gateway("demo", "--seconds", "3", "--json", "--rate", "0", "--contracts", "5")
     assert code == 0, out + err
     summary = json.loads(out)
     assert (summary["missing"], summary["doubled"]) == (None, None)
@@ -167,7 +167,8 @@ async def test_run_serves_real_accounts_from_an_env_file_until_sigterm(tmp_path:
         env_file.chmod(0o600)
         config = tmp_path / "gateway.toml"
         config.write_text(
-            '[feeds.ctp]\ninstruments = ["SHFE.rb2601"]\n[feeds.ctp.options]\nnative_module = "openctp_tts"\n'
+            '[feeds.ctp]\nsessions = "always"\ninstruments = ["SHFE.rb2601"]\n'
+            '[feeds.ctp.options]\nnative_module = "openctp_tts"\n'
         )
         process = await start("run", "--env-file", str(env_file), "--config", str(config), "--json")
         await front.until(lambda: front.subscribed == ["rb2601"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -330,7 +331,8 @@ async def test_metrics_tell_lines_coverage_and_drops() -> None:
         await writer.wait_closed()
     assert 'md_line_state{account="primary",feed="sim",state="streaming"} 1.0' in text
     assert 'md_subscription_coverage_ratio{account="primary",feed="sim"' in text
-    assert 'md_ticks_dropped_total{line="sim:backup",reason="copy",stop="arbitrate"}' in text
+    # which line is second depends on the machine
+    assert re.search(r'md_ticks_dropped_total\{line="sim:(primary|backup)",reason="copy",stop="arbitrate"\}', text)
 
 
 async def test_an_observer_sees_every_change_and_a_raising_one_harms_nobody() -> None:
@@ -357,7 +359,7 @@ async def test_an_observer_sees_every_change_and_a_raising_one_harms_nobody() ->
 
 
 async def test_instruments_given_by_name_need_no_catalogue_and_a_refusal_shows_the_vendors_words() -> None:
-    feed = FeedSettings(kind="chaos", host="child", instruments=["CHAOS.200", "REFUSE.x"])
+    feed = FeedSettings(kind="chaos", host="child", sessions="always", instruments=["CHAOS.200", "REFUSE.x"])
     settings = Settings(feeds={"chaos": feed}, bus=BusSettings(kind="memory"), metrics=QUIET)
     async with Gateway(settings, plugins=[chaos_feed]) as gw:
         await until(lambda: gw.balance().published == 200)

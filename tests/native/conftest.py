@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import sys
@@ -14,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests import needing
+
 HERE = Path(__file__).parent
 DEADLINE_S = 25.0
 
@@ -22,13 +23,7 @@ Record = dict[str, Any]
 
 def require(*modules: str) -> None:
     """Skip, or fail where every tool must be there, when a vendor package is not installed."""
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if not missing:
-        return
-    reason = f"{', '.join(missing)} not installed: pip install openctp-ctp openctp-tts"
-    if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    needing.modules(*modules, install="pip install openctp-ctp openctp-tts")
 
 
 def child_environment(**extra: str) -> dict[str, str]:
@@ -38,15 +33,13 @@ def child_environment(**extra: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def locale_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The vendor's locale, built once a test run."""
+def locale_dir(request: pytest.FixtureRequest) -> Path:
+    """The vendor's locale."""
     from gateway_ctp import locales
 
-    found = locales.findings({})
-    if found and not os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-        pytest.skip("; ".join(found))
-    directory = tmp_path_factory.mktemp("locale")
-    locales.build(directory)
+    if found := locales.findings({}):
+        needing.without("; ".join(found))
+    directory: Path = request.getfixturevalue("built_locale")
     return directory
 
 

@@ -22,8 +22,8 @@ from gateway.terminal.top.telling import facts_of
 from gateway.terminal.top.text import SIGNS, cards, details, head, says
 
 _EVERY_S: Final = 1.0
-_MARGIN: Final = 3
-"""Columns of the scroll bar and the padding."""
+_MARGIN: Final = 1
+"""Columns of the scroll bar."""
 
 HELP: Final = f"""\
 q  quit                p  coverage by product or by exchange
@@ -64,10 +64,10 @@ class TopApp(App[None]):
     TITLE = "gateway top"
     CSS = """
     Screen { background: #0f172a; color: #e2e8f0; }
-    #head, #says, #cards { height: auto; padding: 0 1; }
+    #head, #says, #cards { height: auto; }
     #head { color: #38bdf8; height: 1; }
     #cards { margin: 1 0 0 0; }
-    #rest { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+    #rest { height: 1fr; scrollbar-size-vertical: 1; }
     #rest:focus { background: #0f172a; }
     #details { height: auto; }
     """

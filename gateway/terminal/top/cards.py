@@ -72,7 +72,7 @@ def _throughput(look: Look) -> Card:
         )
     )
     verdict: Verdict = "critical" if stopped else "good" if rate else "neutral"
-    note = "" if figures is None else f"{number(figures.received_rate)}/s received"
+    note = "" if figures is None else f"{number(figures.received_rate)}/s in"
     return _card(
         *(look, "figures", "throughput", "Throughput", rate, "1/s", f"{number(rate)}/s"),
         verdict,
@@ -97,7 +97,7 @@ def _failover(look: Look) -> Card:
     last = next((one for one in look.switches if one.kind == "failover"), None)
     if last is None:
         told = [one.failover_ms for one in look.figures.feeds if one.failover_ms is not None] if look.figures else []
-        value, note = max(told, default=None), "none since the start"
+        value, note = max(told, default=None), ""
         verdict = _below(value, _FAILOVER_MS)
     else:
         value, note = last.latency_ms, f"{moment(last.finished_ns, look.at_ns)} to {last.target or 'no line'}"
@@ -106,7 +106,7 @@ def _failover(look: Look) -> Card:
     return _card(
         *(look, "switches", "failover", "Last failover", value, "ms", figure),
         verdict,
-        note=note if last is not None or value is None else "",
+        note=note,
         quiet="none yet" if last is None else "not measured",
     )
 

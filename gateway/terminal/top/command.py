@@ -68,8 +68,7 @@ def tell(facts: Facts, *, shown: bool, file: Path | None, as_json: bool, out: Te
             out.flush()
         except BrokenPipeError:
             discard(out)
-    for reason in facts.not_ready:
-        err.write(f"gateway: {reason}\n")
+    err.writelines(f"gateway: {reason}\n" for reason in facts.not_ready)
     if file is not None:
         export(facts, file)
         err.write(f"snapshot written to {file}\n")

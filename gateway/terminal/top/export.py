@@ -40,8 +40,8 @@ def json_text(facts: Facts) -> str:
 def export(facts: Facts, path: Path) -> None:
     """Write it with mode 0600, whole or not at all. Blocks.
 
-    An older snapshot of the same form is replaced. Raises ExportRefusedError for a file of another kind, and ExportError
-    when the disk refuses.
+    An older snapshot of the same form is replaced. Raises ExportRefusedError for a file of another kind, and
+    ExportError when the disk refuses.
     """
     as_json = path.suffix == ".json"
     text = json_text(facts) if as_json else snapshot(facts)

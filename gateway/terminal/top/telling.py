@@ -28,8 +28,9 @@ def facts_of(look: Look) -> Facts:
     status = look.status
     not_ready = tuple(_unready(look))
     troubles = tuple(_troubles(look))
-    state: State = "not_ready" if not_ready else "warnings" if troubles else "ready"
     verdict, says = next(_said(look, not_ready, troubles))
+    warned = bool(troubles) or verdict in ("warning", "critical")
+    state: State = "not_ready" if not_ready else "warnings" if warned else "ready"
     shares, over_s = _first_shares(look)
     told = {line.line: line for line in look.figures.lines} if look.figures else {}
     products = tuple(_products(look))
@@ -67,15 +68,11 @@ def _unready(look: Look) -> Iterator[str]:
     """Why consumers may not get what they are to get; nothing: they do."""
     status, age = look.status, look.age_s("status")
     if status is None or age is None or age > STALE_S:
-        why = look.problems.get("gateway") or look.problems.get("status")
-        if why is None and age is None:
+        if not (look.problems or look.had_at_ns):
             yield f"gateway {look.name!r} is asked; no answer yet"
             return
         since = f" for {span(age)}" if age is not None else ""
-        yield (
-            f"gateway {look.name!r} does not answer{since}: {why or 'no reason known'}. Start it (gateway run), or say where it is with "
-            "--url and --name"
-        )
+        yield f"gateway {look.name!r} does not answer{since}: {_why(look)}"
         return
     if not status.lines:
         yield "the gateway has no line; configure a feed (docs/settings.md)"
@@ -94,10 +91,19 @@ def _unready(look: Look) -> Iterator[str]:
         yield f"coverage is not known: {look.problems.get('coverage', 'it was not asked yet')}"
 
 
+def _why(look: Look) -> str:
+    """With the fix."""
+    if "gateway" in look.problems:
+        return look.problems["gateway"]  # the bus says what to do
+    why = look.problems.get("status", "no reason known")
+    return f"{why} Start it (gateway run), or say with --name and --url which one is meant"
+
+
 def _troubles(look: Look) -> Iterator[str]:
     """What somebody should look at: the gateway's own warnings, and answers that are missing or old."""
-    if look.status is not None:
-        yield from look.status.warnings
+    if look.status is None:
+        return  # nothing came, which is one trouble and not five
+    yield from look.status.warnings
     for part in PARTS:
         age = look.age_s(part)
         if age is None or age > STALE_S:
@@ -118,7 +124,7 @@ def _said(look: Look, not_ready: tuple[str, ...], troubles: tuple[str, ...]) -> 
         yield "critical", f"{count(still_open, 'contract')} in session without a line: a gap is open"
     missing = sum(feed.missing_count for feed in look.coverage)
     if missing:
-        yield "critical" if open_market else "warning", f"{count(missing, 'wanted contract')} on no line"
+        yield "warning", f"{count(missing, 'wanted contract')} on no line"
     down = [f"{line.line} is {_state(line.state)}{_because(line)}" for line in lines if _is_missed(line)]
     if down:
         yield "warning", "Line " + "; ".join(down)

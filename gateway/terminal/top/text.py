@@ -1,4 +1,4 @@
-"""Facts as tables and lines: for the view in colour, for the snapshot as plain text. A sign and a word go with each colour."""
+"""Facts as tables and lines, in colour or as plain text. With each colour goes a sign and a word."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.terminal.top.facts import Card, CoverageRow, Facts, SwitchRow, Verdict
-from gateway.terminal.top.words import milliseconds, moment, number, percent, share, sparkline
+from gateway.terminal.top.words import milliseconds, moment, number, percent, share, short_moment, sparkline
 
 TITLE: Final = "Feedgate top"
 WIDTH: Final = 100
@@ -43,8 +43,10 @@ def snapshot(facts: Facts, width: int = WIDTH) -> str:
     console = Console(
         file=out, width=width, color_system=None, force_terminal=False, no_color=True, legacy_windows=False
     )
-    console.print(head(facts), "", says(facts), "", cards(facts, width), "", details(facts, width, everything=True))
-    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+    for block in (head(facts), Text(), says(facts), Text(), cards(facts, width)):
+        console.print(block)
+    console.print(details(facts, width, everything=True))
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().rstrip().splitlines())
 
 
 def head(facts: Facts) -> Text:
@@ -76,7 +78,7 @@ def details(facts: Facts, width: int, *, products: bool = False, everything: boo
     """Lines, warnings, coverage (by exchange, with ``products`` by product, or both), switches."""
     most = None if everything else _SHOWN
     blocks: list[RenderableType] = [_lines(facts, width)]
-    blocks += _listed("Why it is not ready", facts.not_ready, most, "critical")
+    blocks += _listed("Why it is not ready", facts.not_ready[1:] and facts.not_ready, most, "critical")
     blocks += _listed("Warnings", facts.warnings, most, "warning")
     if everything or not products:
         blocks.append(_coverage("Coverage by exchange", facts.exchanges, facts))
@@ -93,12 +95,12 @@ def _card(card: Card, facts: Facts) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{card.title} ", style=_FAINT)
     text.append(f"{SIGNS[card.verdict]} {card.word}\n", style=_STYLES[card.verdict])
-    text.append(f"{card.figure} ", style="bold")
+    text.append(card.figure, style="bold")
     course = sparkline(facts.rates, 12) if card.name == "throughput" and card.verdict != "stale" else ""
     if course:
-        text.append(course, style=_SPARK)
-    else:
-        text.append(card.note, style=_FAINT)
+        text.append(f" {course}", style=_SPARK)
+    elif card.note:
+        text.append(f" · {card.note}", style=_FAINT)
     return text
 
 
@@ -112,27 +114,29 @@ def _lines(facts: Facts, width: int) -> RenderableType:
         return Group(
             _title(title), Text("none; lines appear here when the gateway answers and has a feed", style=_FAINT)
         )
+    narrow = width < _WIDE
     table = _table(
-        *(("line", "fold"), ("account", "fold"), ("role", ""), ("state", ""), ("since", ""), ("rate/s", "right")),
-        *(("carried", "right"), ("first", "right"), ("drop" if width < _WIDE else "dropped", "right")),
-        ("disc" if width < _WIDE else "disconnects", "right"),
+        *(("line", "fold"), ("acct" if narrow else "account", "fold"), ("role", ""), ("state", ""), ("since", "")),
+        *(("rate/s", "right"), ("carried", "right"), ("first", "right"), ("drop" if narrow else "dropped", "right")),
+        ("disc" if narrow else "disconnects", "right"),
     )
+    since = short_moment if narrow else moment
     stale = facts.is_stale("figures")
     for row in facts.lines:
-        carried = f"{row.carried:,}/{row.wanted:,}" if width >= _WIDE else f"{row.carried}/{row.wanted}"
+        carried = f"{row.carried}/{row.wanted}" if narrow else f"{row.carried:,}/{row.wanted:,}"
         mark = " silent" if row.silent else " suspect" if row.suspect else ""
-        sign = SIGNS["stale"] if facts.is_stale("status") else SIGNS[row.verdict]
+        verdict: Verdict = "stale" if facts.is_stale("status") else row.verdict
         figures = [number(row.rate), share(row.first_share), number(row.dropped), number(row.disconnects)]
         rate, first, dropped, disconnects = [Text(one, style=_FAINT if stale else "") for one in figures]
         table.add_row(
             *(Text(row.line), Text(row.account), Text(row.role)),
-            Text(f"{sign} {row.state}{mark}", style=_STYLES[row.verdict]),
-            *(Text(moment(row.since_ns, facts.at_ns)), rate, Text(carried), first, dropped, disconnects),
+            Text(f"{SIGNS[verdict]} {row.state}{mark}", style=_STYLES[verdict]),
+            *(Text(since(row.since_ns, facts.at_ns)), rate, Text(carried), first, dropped, disconnects),
         )
-    about = "since the start" if over is None else f"of the last {over:.0f} s"
-    note = f"first: share of ticks that the line brought first, {about}; drop: ticks lost before the core"
+    about = "since the start" if over is None else f"last {over:.0f} s"
+    note = f"first: share of ticks brought first ({about}); dropped: before the core"
     faint = [Text(note + _age(facts, "figures"), style=_FAINT)]
-    faint += [Text(f"{row.line}: {row.reason}", style=_FAINT) for row in facts.lines if row.reason]
+    faint += [Text(f"{row.line}: {row.reason}", style=_FAINT) for row in () if row.reason]
     return Group(_title(title), table, *faint)
 
 
@@ -151,10 +155,12 @@ def _coverage(title: str, rows: Sequence[CoverageRow], facts: Facts) -> Renderab
     stale = facts.is_stale("coverage")
     for row in rows:
         cells = [row.feed] * feeds + [row.exchange] + [row.product] * (len(names) - feeds - 1)
-        sign, style = SIGNS["stale" if stale else row.verdict], _STYLES["stale" if stale else row.verdict]
+        verdict: Verdict = "stale" if stale else row.verdict
         numbers = (row.carried, row.wanted, row.ticking, row.quiet, row.stalled, row.missing)
         table.add_row(
-            *map(Text, cells), Text(f"{sign} {percent(row.ratio)}", style=style), *(Text(f"{one:,}") for one in numbers)
+            *map(Text, cells),
+            Text(f"{SIGNS[verdict]} {percent(row.ratio)}", style=_STYLES[verdict]),
+            *(Text(f"{one:,}") for one in numbers),
         )
     return Group(_title(title), table)
 
@@ -200,7 +206,7 @@ def _age(facts: Facts, part: str) -> str:
 
 def _table(*columns: tuple[str, str]) -> Table:
     """A column is its title and ``right``, ``fold`` (may take several lines) or nothing."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False, padding=0)
     for title, how in columns:
         table.add_column(
             title,

@@ -54,6 +54,11 @@ def moment(at_ns: int | None, now_ns: int) -> str:
     return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%m-%d %H:%M:%S}"
 
 
+def short_moment(at_ns: int | None, now_ns: int) -> str:
+    """``20:45`` of today, ``11-20`` of another day; Shanghai."""
+    return moment(at_ns, now_ns)[:5]
+
+
 def count(value: int, noun: str) -> str:
     """``1 line``, ``2 lines``."""
     return f"{value:,} {noun}{'' if value == 1 else 's'}"

@@ -45,9 +45,9 @@ def pack(fields: Mapping[str, object]) -> bytes:
         if name in _TEXTS:
             values.append(value if isinstance(value, bytes) else str(value or "").encode("gb18030"))
         elif name in _COUNTS:
-            values.append(int(value or 0))  # type: ignore[call-overload]
+            values.append(int(value or 0))  # type: ignore[call-overload]  # csv cells are text
         else:
-            values.append(float(value or 0.0))  # type: ignore[arg-type]
+            values.append(float(value or 0.0))  # type: ignore[arg-type]  # csv cells are text
     return FULL.pack(*values)
 
 

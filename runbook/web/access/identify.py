@@ -73,13 +73,12 @@ class Identify(ASGIMiddleware):
         headers = connection.headers
         origins = self._access.origins
         origin = headers.get("origin")
-        any_page = "*" in origins and origin is not None and "authorization" in headers
         return whence(
             scheme=connection.scope["scheme"],
             host=headers.get("host", ""),
             origin=origin,
             fetch_site=headers.get("sec-fetch-site"),
-            allowed={origin} if any_page and origin else origins - {"*"},
+            allowed={origin} if "*" in origins and origin is not None else origins,
         )
 
     @staticmethod

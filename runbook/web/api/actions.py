@@ -123,6 +123,13 @@ async def act(
     if idempotency_key and data.idempotency_key not in ("", idempotency_key):
         wrong = WrongField(field="idempotency_key", message="differs from the header Idempotency-Key", source="body")
         raise ApiError(400, "usage", "there are two idempotency keys; send one", errors=[wrong])
+    own = console.runbook.settings.profile
+    if own == "live" and data.profile not in (None, own):
+        # the reason that a live change needs must not be talked away
+        wrong = WrongField(field="profile", message=f"this environment is {own}", source="body")
+        raise ApiError(
+            400, "usage", f"this environment is {own}, and not {data.profile}; leave profile out", errors=[wrong]
+        )
     run = await console.runbook.submit(
         _request(console, request.user, action, data, idempotency_key or data.idempotency_key), role=request.user.role
     )

@@ -10,8 +10,9 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from litestar.response import Redirect
 
+from runbook.web.access.places import local_path
 from runbook.web.console import Console
-from runbook.web.pages.rendering import PAINTER, Painter, local_path, preference
+from runbook.web.pages.rendering import PAINTER, Painter, preference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

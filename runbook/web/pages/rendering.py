@@ -106,13 +106,6 @@ def preference(name: str, value: str, path: str) -> Cookie:
     return Cookie(key=name, value=value, path=path or "/", max_age=_YEAR_S, httponly=True, samesite="lax")
 
 
-def local_path(text: str) -> str:
-    """Where to go back to: a path of this console, never another host's address."""
-    if not text.startswith("/") or text.startswith(("//", "/\\")) or any(ord(one) < ord(" ") for one in text):
-        return "/"
-    return text
-
-
 def signed_in(request: Request[Principal | None, Any, Any]) -> Principal:
     """Who asks. Routes with a role always have somebody."""
     principal = request.user

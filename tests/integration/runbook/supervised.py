@@ -18,7 +18,7 @@ from runbook.actions.restart import runbook_actions as restart_actions
 from runbook.actions.start import StartActions
 from runbook.actions.stop import runbook_actions as stop_actions
 from runbook.context import ActionContext
-from runbook.model import ActionRequest, ActionResult, Trigger, Window
+from runbook.model import ActionRequest, ActionResult, Profile, Trigger, Window
 from runbook.settings import RunbookSettings
 from runbook.supervisor.launch import Launch
 from runbook.supervisor.link import LostSupervisorError, NoSupervisorError, SupervisorLink
@@ -80,13 +80,22 @@ class Desk:
         self.stages: list[tuple[str, str, dict[str, Any]]] = []
         self.pids: set[int] = set()
 
-    async def do(self, action: str, *, window: Window | None = None, dry_run: bool = False) -> ActionResult:
+    async def do(
+        self, action: str, *, window: Window | None = None, dry_run: bool = False, profile: Profile = "dev"
+    ) -> ActionResult:
         kinds = {
             kind.name: kind
             for kind in (*StartActions(self.launch).runbook_actions(), *stop_actions(), *restart_actions())
         }
         kind = kinds[action]
-        request = ActionRequest(action=action, operator="desk", trigger=Trigger.CLI, window=window, dry_run=dry_run)
+        request = ActionRequest(
+            action=action,
+            operator="desk",
+            trigger=Trigger.CLI,
+            window=window,
+            dry_run=dry_run,
+            profile=profile,
+        )
 
         def no_gateway() -> Any:
             raise AssertionError

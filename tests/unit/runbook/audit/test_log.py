@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,11 @@ def test_a_record_comes_back_field_by_field(tmp_path, clock, record: Make):
     assert (body["seq"], body["prev"], body["hash"]) == (1, "0" * 64, position.hash)
     assert body["written"].endswith("+08:00")
     assert position.file == "audit-0000000001-202611.jsonl"
+
+
+def test_its_directory_is_for_its_owner_alone(tmp_path, clock, record: Make):
+    AuditLog(tmp_path / "a", clock).append(record())
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
 
 
 def test_anybody_can_check_the_hash_with_a_few_lines(directory):

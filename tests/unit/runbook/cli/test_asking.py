@@ -87,6 +87,21 @@ def test_the_profiles_own_env_file_is_used_unless_another_is_named(
     assert files_of(parsed("stop --profile live --env-file other")).env_files == (Path("other"),)
 
 
+@pytest.mark.parametrize("line", ["notify --tag x --code 2", "serve", "jobs", "audit list --profile test"])
+def test_without_profile_and_files_the_env_file_of_the_processs_own_profile_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (".env.live", ".env.test"):
+        Path(name).write_text("")
+    environ = {"FEEDGATE_PROFILE": "live"}
+    assert files_of(parsed(line), environ).env_files == (Path(".env.live"),)
+    assert files_of(parsed(line), {}).env_files == ()
+    assert files_of(parsed(line), {"FEEDGATE_PROFILE": "../env"}).env_files == ()
+    assert files_of(parsed("stop --profile test"), environ).env_files == (Path(".env.test"),)
+    assert files_of(parsed("stop --env-file other"), environ).env_files == (Path("other"),)
+
+
 def test_a_filter_of_the_audit_is_no_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path(".env.live").write_text("")

@@ -314,6 +314,18 @@ async def test_two_checks_of_one_second_leave_two_reports(bench: Any, gateway: A
 
 
 @pytest.mark.parametrize("out", ["json", "csv"])
+async def test_each_check_leaves_its_report_as_a_line_of_log_too(bench: Any, gateway: Any, out: str) -> None:
+    gateway.confirmed.discard("SHFE.rb2702")
+    gateway.session = "night"
+    result = await check(bench, gateway, out=out, out_dir=bench.root / "elsewhere")
+    (line,) = (bench.root / "logs" / "subscription_check_20261121_113000.log").read_text().splitlines()
+    found = json.loads(line)
+    head = {"at": "2026-11-21T11:30:00.000+08:00", "level": "error", "session": "night"}
+    assert {name: found[name] for name in head} == head
+    assert (found["missing_contracts"], found["exit_code"]) == (["SHFE.rb2702"], result.exit_code)
+
+
+@pytest.mark.parametrize("out", ["json", "csv"])
 async def test_secrets_that_an_escalation_command_prints_are_not_in_the_report(
     bench: Any, gateway: Any, out: str
 ) -> None:

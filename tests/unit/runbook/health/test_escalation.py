@@ -45,6 +45,11 @@ async def test_a_failure_is_told_with_its_output() -> None:
     assert "ended with 4" in told["error"]
 
 
+async def test_the_command_knows_the_profile_of_whoever_escalates() -> None:
+    told = await escalate("sh -c 'echo $FEEDGATE_PROFILE'", exit_code=2, timeout_s=30, profile="live")
+    assert told["output"].strip() == "live"
+
+
 async def test_a_flood_of_output_keeps_its_end_only() -> None:
     told = await escalate(f'{PYTHON} -c \'print("x" * 500000 + "end")\'', exit_code=1, timeout_s=30)
     assert told["error"] == ""

@@ -112,6 +112,13 @@ async def test_a_live_change_without_a_reason_is_refused_and_told_where_to_say_i
         assert (await desk.operator.post("/api/runbook/wait", json={"reason": "drill"})).status_code == 202
 
 
+async def test_nobody_talks_a_live_environment_into_being_another(tmp_path: Path) -> None:
+    async with desk_in(tmp_path, profile="live") as desk:
+        answer = await desk.operator.post("/api/runbook/wait", json={"profile": "dev"})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "profile")
+        assert (await desk.operator.post("/api/runbook/echo", json={"profile": "live"})).status_code == 202
+
+
 @pytest.mark.parametrize(
     "body",
     [b"{", b"null", b"[]", b'"x"', b"[" * 100_000, b'{"parameters":' * 3000, b'{"reason":"\xff"}', b'{"reason":5}'],
