@@ -50,7 +50,7 @@ def _card(metric: Metric, all_: Mapping[str, Metric], seen: Observed, t: Words) 
         note = t("overview.never") if metric.age_s is None else t("overview.age", age=showing.span(metric.age_s))
     return Card(
         name=metric.name,
-        title=t(f"overview.{metric.name}"),
+        title=t(f"overview.title_{metric.name}"),
         figure=_figure(metric, t),
         verdict=verdict,
         word=t("verdict.closed" if verdict == "neutral" and not seen.trading else f"verdict.{verdict}"),

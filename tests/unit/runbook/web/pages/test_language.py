@@ -42,6 +42,7 @@ def test_every_text_that_is_no_part_of_a_made_up_key_is_used() -> None:
     sources = [*(WEB / "templates").glob("*.html"), *(WEB / "pages").glob("*.py")]
     written = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     made_up = {f"{prefix}" for prefix in re.findall(r"'([a-z]+\.[a-z]*_?)' ~", written)}
+    made_up |= set(re.findall(r'f"([a-z]+\.[a-z]+_)\{', written))
     made_up |= {"sentence.", "actions.", "login.", "verdict."}
     unused = [
         key for key in EN.texts if f"{key}" not in written and not any(key.startswith(prefix) for prefix in made_up)
