@@ -136,7 +136,7 @@ def _lines(facts: Facts, width: int) -> RenderableType:
     about = "since the start" if over is None else f"last {over:.0f} s"
     note = f"first: share of ticks brought first ({about}); dropped: before the core"
     faint = [Text(note + _age(facts, "figures"), style=_FAINT)]
-    faint += [Text(f"{row.line}: {row.reason}", style=_FAINT) for row in () if row.reason]
+    faint += [Text(f"{row.line}: {row.reason}", style=_FAINT) for row in facts.lines if row.reason]
     return Group(_title(title), table, *faint)
 
 
