@@ -25,7 +25,7 @@ class RollbackParameters(BaseModel, extra="forbid", frozen=True):
 
 
 async def rollback(context: ActionContext, parameters: RollbackParameters) -> ActionResult:
-    """Exit code 0; 1: they are in place already, or secrets differ; 2: none is known, or they cannot be put back."""
+    """Exit code 0; 1: in place already, or secrets differ or lack; 2: none is known, or they cannot be put back."""
     history = SettingsHistory(context.runbook.state_dir, context.clock)
     dry = context.request.dry_run
     known = await asyncio.to_thread(lambda: [*history.snapshots("good"), *history.snapshots("replaced")])
@@ -44,11 +44,13 @@ async def rollback(context: ActionContext, parameters: RollbackParameters) -> Ac
         "snapshot": chosen.id,
         "changed": done.changed,
         "secrets_changed": done.secrets_changed,
+        "secrets_missing": done.secrets_missing,
         "restart": done.restart,
         "replaced": done.replaced.id if done.replaced else "",
         "snapshots": _listed(known),
     }
-    code = Exit.WARNING if done.secrets_changed or not done.changed else Exit.OK
+    lacking = done.secrets_changed or done.secrets_missing
+    code = Exit.WARNING if lacking or not done.changed else Exit.OK
     return ActionResult(exit_code=code, message=_said(done, dry_run=dry), details=details)
 
 
@@ -78,6 +80,8 @@ def _said(done: Restored, *, dry_run: bool) -> str:
     if done.secrets_changed:
         changed = ", ".join(done.secrets_changed)
         parts.append(f"secrets are never kept, and these differ from then: {changed}; run `runbook secrets pull`")
+    for path, missing in done.secrets_missing.items():
+        parts.append(f"secrets are never kept, and {path} has not these any more: {', '.join(missing)}; enter them")
     return "; ".join(parts)
 
 

@@ -84,7 +84,8 @@ def settings_of(parser: argparse.ArgumentParser, *, quiet: bool = False) -> None
         action="append",
         metavar="FILE",
         default=unset,
-        help="file with variables; may be repeated, the last wins; unset: .env.PROFILE of --profile, if it is there",
+        help="file with variables; may be repeated, the last wins; unset: .env.PROFILE of --profile or "
+        "FEEDGATE_PROFILE, if it is there",
     )
     group.add_argument(
         "--log-dir", type=Path, metavar="DIR", default=unset, help="directory of the logs; unset: as the settings say"

@@ -25,11 +25,13 @@ from gateway.settings import Settings
 from gateway.settings import names as gateway_names
 from runbook.settings import names as runbook_names
 
-_LEFT_OUT: Final = "<secret left out>"
+_MARKED: Final = "<secret left out"
+_LEFT_OUT: Final = f"{_MARKED}>"
 _TOML_MARK: Final = re.compile(r'"<secret left out: ([^">\\]*)>"')
 _NAME: Final = re.compile(r"PASSW(OR)?D|SECRET|TOKEN|AUTH_?CODE|API_?KEY|AUDIT_?KEY|CREDENTIAL", re.IGNORECASE)
 _LOGIN: Final = re.compile(r"://[^/\s]*@")
 _COMMENTED: Final = re.compile(r"^(\s*#+\s*(?:export\s+)?)([\w.\"-]+)(\s*=\s*)(\S.*)$", re.MULTILINE)
+_PLAIN: Final = re.compile(r"[^\">\\]*")
 _REFERENCE: Final = "secret:"
 _TELLING: Final = 8
 """Shorter texts are in other values by chance."""
@@ -54,7 +56,8 @@ def secrets_in(path: Path, data: bytes) -> frozenset[str]:
         return frozenset()
     except (ValueError, RecursionError):  # no TOML
         return frozenset()
-    return frozenset(part for value in found for part in _parts(value) if part)
+    plain = (value for value in found if not value.startswith(_MARKED))
+    return frozenset(part for value in plain for part in _parts(value) if part)
 
 
 def without_secrets(path: Path, data: bytes, known: Iterable[str] = ()) -> bytes:
@@ -79,7 +82,9 @@ def with_secrets(path: Path, kept: bytes, now: bytes | None) -> tuple[bytes, lis
     text, missing = _text(kept), list[str]()
     present = _text(now or b"")
     if not _is_toml(path):
-        own = {one.key: one for one in _bindings(present) if one.key and one.value not in (None, "", _LEFT_OUT)}
+        own: dict[str | None, Binding] = {
+            one.key: one for one in _bindings(present) if one.key and one.value not in (None, "", _LEFT_OUT)
+        }
         lines = [_with_variable(one, own, missing) for one in _bindings(text)]
         return "".join(lines).encode(), sorted(set(missing))
     if not _TOML_MARK.search(text):
@@ -128,7 +133,8 @@ def _comment_of(written: str, value: str, known: frozenset[str]) -> str:
     head, mark, comment = written.rpartition(" #")
     if not mark or len(head) < len(value):
         return written
-    return head + mark + _hidden(comment, known)
+    shown = head + mark + _hidden(comment, known)
+    return shown if [one.value for one in _bindings(shown)] == [value] else written
 
 
 def _comment_without(text: str, known: frozenset[str]) -> str:
@@ -183,7 +189,7 @@ def _toml_without(text: str, known: frozenset[str]) -> str:
         marks[where] = f"<secret left out: {name}>"
         forms = (json.dumps(value, ensure_ascii=False), f"'{value}'")
         places = [(at, form) for form in forms if (at := done.find(form)) >= 0]
-        if not isinstance(value, str) or not places:
+        if not isinstance(value, str) or not places or not _PLAIN.fullmatch(name):
             raise UnreadableError(f"{name} is written in a way in which it cannot be left out")
         at, form = min(places)
         done = f'{done[:at]}"{marks[where]}"{done[at + len(form) :]}'
@@ -238,7 +244,8 @@ def _holds(value: Any, known: frozenset[str]) -> bool:
 def _is_secret(name: str, value: str) -> bool:
     if not value.strip() or value.startswith(_REFERENCE) or value == _LEFT_OUT:
         return value == _LEFT_OUT
-    found = gateway_names.resolve(name) or runbook_names.resolve(name)
+    plain = name.removeprefix("\ufeff")
+    found = gateway_names.resolve(plain) or runbook_names.resolve(plain)
     says = found is not None and _says_secret(found[1])
     return says or bool(_NAME.search(name)) or bool(_LOGIN.search(value))
 

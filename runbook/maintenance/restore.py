@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import tomllib
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import IO, Any, Final
 
 from dotenv import dotenv_values
 
+from runbook.maintenance.leaving_out import UnreadableError, with_secrets
 from runbook.maintenance.placing import draft, place, settle, sync
 from runbook.maintenance.snapshots import Kept, SettingsHistory, Snapshot, SnapshotError
 from runbook.settings import names
@@ -19,6 +21,8 @@ from runbook.settings import names
 GATEWAY: Final = "gateway (`runbook restart`)"
 RUNBOOK: Final = "runbook (`runbook serve`)"
 _OWNER: Final = 0o600
+_Before = dict[str, tuple[bytes | None, int]]
+"""Contents and modes of files, secrets included: in memory only."""
 
 
 @dataclass(slots=True)
@@ -30,6 +34,8 @@ class Restored:
     """By file, the names of settings that differ; never their values."""
     secrets_changed: list[str] = field(default_factory=list)
     """Files of secrets that are not what they were; they are not kept and cannot be brought back."""
+    secrets_missing: dict[str, list[str]] = field(default_factory=dict)
+    """By file, secrets that it had then and has not now; they are empty in what was brought back."""
     restart: list[str] = field(default_factory=list)
     replaced: Snapshot | None = None
     """What was there before, to go forward again."""
@@ -40,12 +46,12 @@ class Restored:
 def restore(history: SettingsHistory, snapshot: Snapshot, *, dry_run: bool = False) -> Restored:
     """Replace the files that differ. Blocks. Raises SnapshotError or OSError; then everything is as it was.
 
-    The files as they are now are kept first, as a snapshot of the sort ``replaced``. New contents lie ready and
-    synced beside all files before the first one is replaced. A crash between two replacements is finished by the
-    next rollback.
+    Secrets stay those of the files as they are now. These are kept first, without their secrets, as a snapshot of the
+    sort ``replaced``. New contents lie ready and synced beside all files before the first one is replaced. A crash
+    between two replacements is finished by the next rollback.
     """
     result = Restored(snapshot, interrupted=history.pending.exists())
-    wanted = {file: history.content(file) if file.sha256 else None for file in snapshot.files if file.copied}
+    wanted = {file: _whole(history, file, result) for file in snapshot.files if file.copied}
     changed = {file: data for file, data in wanted.items() if _now(file) != data}
     result.secrets_changed = [
         file.path for file in snapshot.files if not file.copied and _digest(Path(file.path)) != file.sha256
@@ -56,14 +62,28 @@ def restore(history: SettingsHistory, snapshot: Snapshot, *, dry_run: bool = Fal
     if dry_run:
         return result
     if changed:
+        before = {file.path: (_now(file), _mode(file)) for file in changed}
         result.replaced = history.remember([Path(file.path) for file in wanted], sort="replaced")
         place(history.pending, snapshot.id.encode(), mode=_OWNER)
-        _replace(history, changed, result.replaced)
+        _replace(history, changed, before)
     history.pending.unlink(missing_ok=True)
     return result
 
 
-def _replace(history: SettingsHistory, changed: dict[Kept, bytes | None], before: Snapshot) -> None:
+def _whole(history: SettingsHistory, file: Kept, result: Restored) -> bytes | None:
+    """What the file is to hold: what was kept, with the secrets that it has now."""
+    if not file.sha256:
+        return None
+    try:
+        data, missing = with_secrets(Path(file.path), history.content(file), _now(file))
+    except UnreadableError as error:
+        raise SnapshotError(str(error)) from None
+    if missing:
+        result.secrets_missing[file.path] = missing
+    return data
+
+
+def _replace(history: SettingsHistory, changed: dict[Kept, bytes | None], before: _Before) -> None:
     done: list[str] = []
     with ExitStack() as stack:
         ready: list[tuple[Kept, IO[bytes], Path]] = []
@@ -83,20 +103,27 @@ def _replace(history: SettingsHistory, changed: dict[Kept, bytes | None], before
                     done.append(file.path)
                     sync(Path(file.path).parent)
         except OSError as error:
-            _undo(history, before, done)
+            _undo(before, done)
             history.pending.unlink(missing_ok=True)
             raise SnapshotError(
                 f"{error.filename or 'a settings file'} cannot be replaced: {error.strerror}; all are as they were"
             ) from error
 
 
-def _undo(history: SettingsHistory, before: Snapshot, done: list[str]) -> None:
-    for file in before.files:
-        if file.path in done:
-            if file.sha256:
-                place(Path(file.path), history.content(file), mode=file.mode)
-            else:
-                Path(file.path).unlink(missing_ok=True)
+def _undo(before: _Before, done: list[str]) -> None:
+    for path in done:
+        data, mode = before[path]
+        if data is None:
+            Path(path).unlink(missing_ok=True)
+        else:
+            place(Path(path), data, mode=mode)
+
+
+def _mode(file: Kept) -> int:
+    try:
+        return stat.S_IMODE(Path(file.path).stat().st_mode)
+    except FileNotFoundError:
+        return file.mode
 
 
 def _now(file: Kept) -> bytes | None:

@@ -1,7 +1,8 @@
 """Settings that worked: copies of the files of each successful start, and the way back to them.
 
 ``state_dir/settings/``: ``objects/SHA256`` are contents, ``snapshots/ID.json`` say which files had which. Everything
-is for its owner only. Files of secrets are never copied; a snapshot names them with their hash.
+is for its owner only. No secret is ever kept: contents have marks in the place of secrets, files of nothing but
+secrets are not copied at all, and a snapshot names those with their hash. What older versions kept is cleansed.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import json
 import logging
 import stat
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from gateway.clock import Clock
 from gateway.errors import FeedgateError
 from runbook.maintenance.collect import is_secret
+from runbook.maintenance.leaving_out import UnreadableError, secrets_in, without_secrets
 from runbook.maintenance.placing import place
 from runbook.runner.run import run_id, shanghai
 
@@ -45,10 +47,10 @@ class Kept:
     path: str
     """Absolute, links resolved."""
     sha256: str
-    """Empty: there was no such file."""
+    """Of the copy without secrets; of the file itself where there is no copy. Empty: there was no such file."""
     mode: int
     copied: bool
-    """False: a file of secrets, of which only the hash is kept."""
+    """False: a file of secrets, or one whose secrets cannot be told from the rest; only the hash is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,10 @@ class SettingsHistory:
         The same content as the newest snapshot of its sort makes no new one.
         """
         secret = {path.resolve() for path in secret_files}
-        kept = tuple(sorted((self._keep(path, secret) for path in set(files) | secret), key=lambda one: one.path))
+        given = set(files) | secret
+        known = frozenset(one for path in given for one in secrets_in(path, _there(path)))
+        self._cleanse(known)
+        kept = tuple(sorted((self._keep(path, secret, known) for path in given), key=lambda one: one.path))
         now = self._clock.wall_ns()
         snapshot = Snapshot("", shanghai(now), sort, kept)
         if sort == "good":
@@ -115,7 +120,38 @@ class SettingsHistory:
             raise SnapshotError(f"the kept copy of {file.path} was changed ({path}); nothing is brought back from it")
         return data
 
-    def _keep(self, given: Path, secret: Collection[Path]) -> Kept:
+    def _cleanse(self, known: Collection[str]) -> None:
+        """Rewrite what an older version kept with its secrets; a file in which that cannot be done is no more kept."""
+        if not self._root.exists():
+            return
+        for path in (self._root / "snapshots").glob("*.json"):
+            if (old := _read(path)) is None:
+                continue
+            new = replace(old, files=tuple(self._cleansed(file, known) for file in old.files))
+            if new != old:
+                place(path, _json(new), mode=_OWNER)
+        self._forget()
+
+    def _cleansed(self, file: Kept, known: Collection[str]) -> Kept:
+        if not file.copied or not file.sha256:
+            return file
+        try:
+            data = (self._root / "objects" / file.sha256).read_bytes()
+        except OSError:
+            return file  # there is nothing of it to cleanse
+        try:
+            clean = without_secrets(Path(file.path), data, known)
+        except UnreadableError:
+            return replace(file, copied=False)
+        if clean == data:
+            return file
+        if hashlib.sha256(data).hexdigest() != file.sha256:
+            return replace(file, copied=False)  # somebody changed it: nothing is to be brought back from it
+        sha256 = hashlib.sha256(clean).hexdigest()
+        place(self._root / "objects" / sha256, clean, mode=_OWNER)
+        return replace(file, sha256=sha256)
+
+    def _keep(self, given: Path, secret: Collection[Path], known: Collection[str]) -> Kept:
         path = given.resolve()
         by_reference = path in secret or given.name in RUNTIME or (is_secret(path.name) and ".env" not in path.name)
         try:
@@ -125,6 +161,12 @@ class SettingsHistory:
             data = path.read_bytes()
         except FileNotFoundError:
             return Kept(str(path), "", 0, copied=not by_reference)
+        if not by_reference:
+            try:
+                data = without_secrets(path, data, known)
+            except UnreadableError as error:
+                log.warning("%s cannot be kept to go back to: %s", path, error)
+                by_reference = True
         sha256 = hashlib.sha256(data).hexdigest()
         if not by_reference:
             self._make()
@@ -141,8 +183,8 @@ class SettingsHistory:
         for path in (self._root / "snapshots").glob("*.json"):
             if path.stem not in ids and _read(path) is not None:
                 path.unlink()
-        used = {file.sha256 for one in keep for file in one.files}
-        for path in (self._root / "objects").iterdir():
+        used = {file.sha256 for one in keep for file in one.files if file.copied}
+        for path in (self._root / "objects").glob("*"):
             if path.name not in used:
                 path.unlink()
 
@@ -157,6 +199,13 @@ def remember(state_dir: Path, clock: Clock, files: Iterable[Path], secret_files:
     except (OSError, SnapshotError) as error:
         log.error("the settings of this start cannot be kept to go back to: %s", error)  # noqa: TRY400 - one line
         return ""
+
+
+def _there(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""  # whoever keeps the file says so
 
 
 def _json(snapshot: Snapshot) -> bytes:

@@ -90,6 +90,19 @@ async def test_a_new_contract_that_is_wanted_is_subscribed_on_every_line_and_tic
         assert {str(one.instrument) for one in gateway.contracts()} == {*FIRST, *LATER}
 
 
+async def test_a_refresh_is_a_warning_only_when_contracts_are_gone_before_their_last_day(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "gateway.control.reloading")
+    counter = Counter(*FIRST)
+    async with running(counter) as (_, client):
+        await client.reload_catalogue("before the market", operator="schedule")
+        del counter.listed[FIRST[0]]
+        await client.reload_catalogue("before the market", operator="schedule")
+    said = [one.levelname for one in caplog.records if "taken anew" in one.getMessage()]
+    assert said == ["INFO", "WARNING"]
+
+
 async def test_an_expired_contract_is_unsubscribed_whether_or_not_it_is_still_listed() -> None:
     counter = Counter(*FIRST)
     counter.listed[FIRST[0]] = PAST

@@ -58,7 +58,7 @@ async def test_start_brings_everything_up_in_order_and_stop_takes_it_down_in_ord
     assert all(line["at"].endswith("+08:00") and line["session"] for line in lines)
     assert any(line["fields"].get("marker") == "HEALTH=READY" for line in lines)
     for file in desk.logs.iterdir():
-        assert SECRET not in file.read_text(), file
+        assert SECRET.encode() not in file.read_bytes(), file
 
 
 async def test_no_secret_is_in_status_or_in_the_arguments_of_a_process(desks: Callable[..., Desk]) -> None:

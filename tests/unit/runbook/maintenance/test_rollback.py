@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import stat
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dotenv import dotenv_values
 
 from runbook.actions.rollback import RollbackParameters, rollback
 from runbook.maintenance import restore as restoring
+from runbook.maintenance import snapshots as keeping
 from runbook.maintenance.restore import GATEWAY, RUNBOOK
 from runbook.maintenance.snapshots import SettingsHistory, remember
 from runbook.model import ActionResult
@@ -182,3 +186,126 @@ def test_a_start_does_not_fail_because_its_settings_cannot_be_kept(
     site.desk.settings.state_dir.write_text("a file in its place")
     assert site.started() == ""
     assert "cannot be kept" in caplog.text
+
+
+# -- secrets in the settings files themselves ----------------------------------------------------------------------
+
+SECRETS = ("Pl4nted-one", "Pl4nted-two", "Pl4nted-three", "Pl4nted-four", "Pl4nted-five", "Pl4nted-six", "Pl4nted-7")
+ENV = """\
+# the desk's file; CTP_PRIMARY_PASSWORD was Pl4nted-one in spring
+ACTIVE_FEED=primary
+CTP_PRIMARY_USER_ID=160219
+export CTP_PRIMARY_PASSWORD='Pl4nted-one'  # from the broker
+CTP_PRIMARY_AUTH_CODE="secret:vault:ctp/live#auth"
+#CTP_BACKUP_PASSWORD=Pl4nted-two
+NATS_URL=nats://desk:Pl4nted-three@10.0.0.1:4222
+OPS_API_TOKENS=operator:wei:Pl4nted-four
+
+RUNBOOK_NOTIFY__URLS=slack://Pl4nted-five/B
+VENDOR_API_KEY=Pl4nted-six
+DRILL_HEALTH_CMD="check --as Pl4nted-six"
+"""
+TOML = """\
+[bus]
+connect_timeout_s = 3
+# password = "Pl4nted-two"
+[feeds.ctp.accounts.primary]
+user_id = "160219"
+password = 'Pl4nted-one'
+[runbook.api]
+tokens = ["operator:wei:Pl4nted-four", "viewer:li:Pl4nted-7"]
+[runbook]
+audit_key = "Pl4nted-three-and-sixteen"
+"""
+
+
+def planted(site: Site) -> list[Path]:
+    """Files below the state directory that hold a secret."""
+    below = site.desk.settings.state_dir.rglob("*")
+    return [path for path in below if path.is_file() and any(one.encode() in path.read_bytes() for one in SECRETS)]
+
+
+async def test_no_secret_of_a_settings_file_is_kept_and_a_rollback_leaves_those_of_now(site: Site) -> None:
+    site.write(ENV, TOML, "CTP_PRIMARY_PASSWORD=pl4nted\n")
+    site.started()
+    assert planted(site) == []
+    # somebody enters a new password and token, and breaks something else
+    env = ENV.replace("'Pl4nted-one'", "'New-passw0rd'").replace("=primary", "=backup")
+    site.env.write_text(env)
+    site.toml.write_text(TOML.replace("viewer:li:Pl4nted-7", 'viewer:li:New\\"token').replace("= 3", "= 300"))
+    result = await site.back()
+    assert result.exit_code == 0, result.message
+    assert result.details["changed"] == {str(site.env): ["ACTIVE_FEED"], str(site.toml): ["bus"]}
+    now = dotenv_values(site.env)
+    assert now == dotenv_values(stream=io.StringIO(ENV)) | {"CTP_PRIMARY_PASSWORD": "New-passw0rd"}
+    table = tomllib.loads(site.toml.read_text())
+    assert table["bus"] == {"connect_timeout_s": 3}
+    assert table["runbook"]["api"]["tokens"] == ["operator:wei:Pl4nted-four", 'viewer:li:New"token']
+    assert table["feeds"]["ctp"]["accounts"]["primary"]["password"] == "Pl4nted-one"
+    assert planted(site) == []
+    await site.back(result.details["replaced"])
+    assert dotenv_values(site.env)["ACTIVE_FEED"] == "backup"
+    assert tomllib.loads(site.toml.read_text())["bus"] == {"connect_timeout_s": 300}
+
+
+async def test_a_secret_that_is_not_there_any_more_is_named_and_not_invented(site: Site) -> None:
+    site.write(ENV, TOML, "")
+    site.started()
+    site.env.write_text("ACTIVE_FEED=backup\n")
+    site.toml.write_text(TOML.replace("audit_key", "log_dir").replace("password =", "#"))
+    result = await site.back()
+    assert result.exit_code == 1
+    missing = result.details["secrets_missing"]
+    assert "CTP_PRIMARY_PASSWORD" in missing[str(site.env)]
+    assert missing[str(site.toml)] == ["feeds.ctp.accounts.primary.password", "runbook.audit_key"]
+    assert "CTP_PRIMARY_PASSWORD" in result.message
+    assert dotenv_values(site.env)["CTP_PRIMARY_PASSWORD"] == ""
+    assert "left out" not in site.toml.read_text().partition("[runbook]")[2]
+
+
+async def test_secrets_of_a_file_that_cannot_be_read_now_are_not_thrown_away(site: Site) -> None:
+    site.write(ENV, TOML, "")
+    site.started()
+    site.toml.write_text(TOML + "broken [")
+    result = await site.back()
+    assert result.exit_code == 2
+    assert "its secrets would be lost" in result.message
+    assert site.toml.read_text() == TOML + "broken ["
+
+
+async def test_a_failed_rollback_leaves_the_secrets_where_they_were(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.write(ENV, TOML, "")
+    site.started()
+    env, toml = ENV.replace("=primary", "=backup"), TOML.replace("= 3", "= 300")
+    site.write(env, toml, "")
+    real = restoring.settle
+
+    def full(file: Any, temporary: Path, path: Path) -> None:
+        if path == site.toml:
+            raise OSError(28, "No space left on device", str(path))
+        real(file, temporary, path)
+
+    monkeypatch.setattr(restoring, "settle", full)
+    assert (await site.back()).exit_code == 2
+    assert (site.env.read_text(), site.toml.read_text()) == (env, toml)
+
+
+def test_what_an_older_version_kept_is_cleansed_by_the_next_start(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.write(ENV, TOML, "")
+    with monkeypatch.context() as patch:
+        patch.setattr(keeping, "without_secrets", lambda _path, data, _known: data)
+        first = site.started()
+    assert len(planted(site)) == 2
+    second = site.started()
+    assert planted(site) == []
+    assert second == first  # its files are the same, and so it is still the one to go back to
+
+
+def test_a_file_whose_secrets_cannot_be_told_from_the_rest_is_not_copied(site: Site) -> None:
+    site.write("ACTIVE_FEED=primary\n", 'password = """\nPl4nted-one"""\n', "")
+    site.started()
+    assert planted(site) == []
+    (kept,) = [one for one in site.history().snapshots()[0].files if one.path == str(site.toml)]
+    assert not kept.copied

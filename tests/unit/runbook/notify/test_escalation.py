@@ -11,6 +11,7 @@ import pytest
 
 from gateway.errors import FeedgateError
 from gateway.testing.clock import ManualClock
+from runbook import operations
 from runbook.notify import Escalation, Notifier, StageFailures, arguments, run_command
 from runbook.settings import EscalationSettings
 
@@ -112,3 +113,19 @@ def test_failures_are_counted_on_when_the_memory_cannot_be_kept(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     failures = StageFailures(tmp_path / "file" / "state")
     assert [failures.failed("nats") for _ in range(3)] == [1, 2, 3]
+
+
+async def test_the_contracts_command_finds_the_addresses_of_the_profile_that_escalates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Any
+) -> None:
+    variables = f"RUNBOOK_NOTIFY__URLS={receiver.url()}\nRUNBOOK_STATE_DIR={tmp_path}/s\nRUNBOOK_LOG_DIR={tmp_path}/l\n"
+    (tmp_path / ".env.live").write_text(variables)
+    (tmp_path / ".env.live").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FEEDGATE_PROFILE", raising=False)
+    script = Path(operations.__file__).parent / "notify_slack.sh"
+    command = f"sh {script} --tag {{marker}} --code {{exit_code}}"
+    outcome = await run_command(command, marker="nats", exit_code=12, timeout_s=60, profile="live")
+    assert outcome.error == "", outcome.output
+    ((_, body),) = receiver.requests
+    assert "nats" in str(body)
