@@ -6,6 +6,8 @@ INSTALLED := $(VENV)/.installed
 MINUTES ?= 10
 WORKERS ?= 4
 ARGS ?=
+# the tests start hundreds of processes, and with this set (container images do so) each compiles all modules anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test lint types imports tests fuzz properties bench soak faults lock clean
 

@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gateway.app import Gateway
 from gateway.client import Client, connect
 from gateway.errors import FeedgateError, LineError
 from gateway.model import LineId
@@ -27,6 +26,9 @@ from gateway.settings import (
 from gateway.terminal.market_check import MarketCheck
 from runbook.drill.faults import DrillFault, Injector
 from runbook.drill.mock_line import DEAD, KIND, SILENT, MockFeeds
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
 
 FEED: Final = "sim"
 _READY_S: Final = 45.0
@@ -117,6 +119,8 @@ async def mock_ground(
     ``dead`` are accounts whose front takes no connection from the start. Raises FeedgateError when it does not get
     ready within 45 s.
     """
+    from gateway.app import Gateway  # noqa: PLC0415 - a tenth of a second, which other commands need not wait
+
     with tempfile.TemporaryDirectory(prefix="feedgate-drill-") as directory:
         rules = Path(directory)
         for account in dead:

@@ -124,6 +124,17 @@ async def test_a_drill_on_the_simulator_shows_its_stages_and_a_ribbon_everywhere
         await page.screenshot(path=SHOTS / "drill-done.png", full_page=True)
 
 
+async def test_a_run_that_goes_on_is_cancelled_from_its_page(page: Page, site: Site) -> None:
+    await page.goto(f"{site.url}/actions/drill?mode=mock")
+    await confirmed(page, "drill", "to be cancelled")
+    await page.get_by_label("Reason").fill("wrong day")
+    await page.get_by_role("button", name="Cancel this run").click()
+    await expect(page.locator("#run .badge").first).to_contain_text("exit code", timeout=60_000)
+    assert "exit code 0" not in await page.locator("#run").inner_text()
+    await page.goto(f"{site.url}/audit?event=exception")
+    await expect(page.locator("#audit")).to_contain_text("wrong day")
+
+
 async def test_hostile_words_stay_words(page: Page, site: Site) -> None:
     await page.goto(f"{site.url}/actions/check-feed-health")
     await confirmed(page, "check-feed-health", HOSTILE)

@@ -148,20 +148,23 @@ async def cancel_run(
     It ends once its action has stopped and that is on record. A switch that the gateway has begun is finished by the
     gateway. 409: the run is over, or of another process.
     """
+    found = await cancelled(console, request.user, run_id, data.reason.strip() if data else "")
+    root = root_of(request)
+    return Response(run_view(found, root), status_code=202, headers={"Location": location_of(run_id, root)})
+
+
+async def cancelled(console: Console, who: Principal, run_id: str, reason: str) -> Run:
+    """The run, being cancelled; for API and pages. Raises ApiError: 403, 404, or 409 when nothing can be cancelled."""
     run = await known_run(console, run_id)
     kind = console.runbook.kinds.by_name.get(run.request.action)
-    who = request.user
     if kind is not None and (why := by_rank(kind, run.request, who.role)):
         raise ApiError(403, "not_allowed", why)
     if run.state is RunState.DONE:
         raise ApiError(409, "run_over", f"run {run_id} is over; look at its result", title="The run is over")
-    reason = data.reason.strip() if data else ""
     if not console.runbook.runner.cancel(run_id, who.name, reason):
         text = f"run {run_id} goes on in another process; cancel it there with Ctrl-C"
         raise ApiError(409, "elsewhere", text, title="The run is of another process")
-    found = await console.runbook.runner.get(run_id) or run
-    root = root_of(request)
-    return Response(run_view(found, root), status_code=202, headers={"Location": location_of(run_id, root)})
+    return await console.runbook.runner.get(run_id) or run
 
 
 async def known_run(console: Console, run_id: str) -> Run:

@@ -19,7 +19,7 @@ from runbook.web.pages.lines import lines
 from runbook.web.pages.overview import overview
 from runbook.web.pages.plugins import plugins
 from runbook.web.pages.rendering import PAINTER
-from runbook.web.pages.runs import run_page
+from runbook.web.pages.runs import cancel_run, run_page
 from runbook.web.pages.subscriptions import subscriptions
 from runbook.web.pages.ticks import ticks
 
@@ -31,7 +31,7 @@ PAGES: Final = (
         path="/",
         route_handlers=[
             *(overview, preferences, drill, subscriptions, gaps, lines, audit, verified, jobs, plugins, ticks),
-            *(actions, confirm, act, run_page),
+            *(actions, confirm, act, run_page, cancel_run),
         ],
         dependencies=PAINTER,
     ),

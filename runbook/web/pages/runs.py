@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
+from litestar.response import Redirect
 
 from runbook.model import Exit, Role
+from runbook.runner.access import by_rank
 from runbook.runner.run import Run, RunState
+from runbook.web.api.runs import cancelled
 from runbook.web.console import Console
 from runbook.web.pages.actions import ErrorPage, title_of
-from runbook.web.pages.rendering import Painter
+from runbook.web.pages.rendering import Painter, signed_in
 from runbook.web.pages.sentence import Verdict
 
 _LOG_BYTES: Final = 65_536
@@ -36,6 +39,8 @@ class RunPage:
     """Plain values of the result, for people; everything is in the JSON."""
     json: str
     log: str
+    can_cancel: bool
+    """It goes on, and this person may ask for it and so end it."""
     cut: bool
     """Whether the log's beginning is left out here."""
 
@@ -64,9 +69,23 @@ async def run_page(
         figures=list(_figures(details)),
         json=json.dumps(details, indent=2, ensure_ascii=False, default=str) if found.result else "",
         log=log,
+        can_cancel=found.state is not RunState.DONE
+        and kind is not None
+        and not by_rank(kind, found.request, signed_in(request).role),
         cut=cut,
     )
     return await painter.page(request, console, "", page, template="run.html")
+
+
+@post("/runs/{run:str}/cancel", opt={"role": Role.VIEWER}, include_in_schema=False, status_code=303)
+async def cancel_run(
+    request: Request[Any, Any, Any], run: FromPath[str], console: NamedDependency[Console]
+) -> Redirect:
+    """Cancel it, as Ctrl-C does at a terminal, and show it again. Who may is who may ask for the action."""
+    sent = await request.form()
+    await cancelled(console, signed_in(request), run, str(sent.get("reason", "")).strip())
+    root = request.scope.get("root_path", "").rstrip("/")
+    return Redirect(f"{root}/runs/{run}", status_code=303)
 
 
 def verdict_of(run: Run) -> Verdict:
