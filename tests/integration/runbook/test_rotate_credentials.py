@@ -117,15 +117,15 @@ async def test_both_accounts_take_new_passwords_while_ticks_flow_and_none_is_los
                 ticks.append(tick)
 
         collecting = asyncio.create_task(collect())
-        await until(lambda: len(ticks) > 200)
+        await until(lambda: len(ticks) > 100)
         version = await desk.write(**{PRIMARY: NEW, BACKUP: NEW})
         result = await desk.rotate()
         seen = len(ticks)
-        await until(lambda: len(ticks) > seen + 500)
+        await until(lambda: len(ticks) > seen + 200)
         collecting.cancel()
         assert result.exit_code == 0, result.message
         assert counter.shown[2:] == [("backup", NEW), ("primary", NEW)]
-        assert len(steps(ticks)) == 1
+        assert len(found := steps(ticks)) == 1, found
         assert [line.restarts for line in gateway.lines()] == [0, 0]
     assert held(result) == {"f:backup": ("new", True), "f:primary": ("new", True)}
     assert desk.origin() == version
