@@ -42,7 +42,9 @@ class ApiSettings(Section):
         default_factory=list,
         description="Who may use the API: role:name:token, comma separated; a bare token is an operator (secret)",
     )
-    token: FilledSecret | None = Field(None, description="Token for scripts that call the API, read by no command of ours (secret)")
+    token: FilledSecret | None = Field(
+        None, description="Token for scripts that call the API, read by no command of ours (secret)"
+    )
     cors_origins: list[Origin] = Field(
         default_factory=list,
         description="Origins of other pages that may call the API, comma separated; * for all; empty: none",
@@ -51,7 +53,9 @@ class ApiSettings(Section):
         default_factory=lambda: ["GET", "POST", "OPTIONS"], description="Methods that such pages may use"
     )
     script: FilePath | None = Field(
-        None, description="Executable of the operators' old console; looked at by validate-env only, actions run in this process"
+        None,
+        description="Executable of the operators' old console; looked at by validate-env only, "
+        "actions run in this process",
     )
     allow_public: bool = Field(
         False,
