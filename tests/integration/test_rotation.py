@@ -57,8 +57,8 @@ def settings(router: str = "all_hot") -> Settings:
         catalogue={"kind": "sim", "options": {"contracts": 40, "rate": 80}},
         router=router,
         accounts={"primary": account, "backup": account},
-        # two snapshots a second of each contract, as CTP has them: a line that comes back ahead of one that lags by more
-        # than that pause costs a snapshot, and at a higher rate a busy machine gets there
+        # two snapshots a second of each contract, as CTP has them: a line that comes back ahead of one that lags by
+        # more than that pause costs a snapshot, and at a higher rate a busy machine gets there
         options={"contracts": 40, "rate": 80},
     )
     return Settings(
