@@ -23,6 +23,7 @@ from runbook.settings import RunbookSettings
 from runbook.supervisor.launch import Launch
 from runbook.supervisor.link import LostSupervisorError, NoSupervisorError, SupervisorLink
 from runbook.supervisor.place import Place
+from tests.integration.runbook.coming_days import coming_days
 
 DEADLINE_S = 120.0
 FEED = """
@@ -72,6 +73,7 @@ class Desk:
         self.env.write_text(
             f"RUNBOOK_START__STAGE_TIMEOUT_S=60\nRUNBOOK_START__TRIES=2\nSIM_SECRET={SECRET}\n"
             f"OPS_API_TOKENS=operator:desk:{SECRET}\n{variables}\n"
+            + "".join(f"{name}={value}\n" for name, value in coming_days(directory).items())
         )
         self.env.chmod(0o600)
         self.launch = Launch(config=self.config, env_files=(self.env,))

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.runbook.coming_days import coming_days
+
 ROOT = Path(__file__).parents[3]
 OURS = ("RUNBOOK_", "FEEDGATE_", "CTP_", "SOPT_", "NATS_", "OPS_", "VAULT_", "PUSHGATEWAY", "DRILL_", "ACTIVE_FEED")
 DEADLINE_S = 60.0
@@ -92,6 +94,7 @@ class Shell:
         (info / "entry_points.txt").write_text("[feedgate]\ntestplugin = testplugin\n")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self.environment["PYTHONPATH"] = os.pathsep.join((str(site), str(ROOT)))
+        self.environment |= coming_days(site)
 
     def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
