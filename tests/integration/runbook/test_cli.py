@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.runbook.coming_days import coming_days
+from tests.integration.runbook.coming_days import closed_days, coming_days
 
 ROOT = Path(__file__).parents[3]
 OURS = ("RUNBOOK_", "FEEDGATE_", "CTP_", "SOPT_", "NATS_", "OPS_", "VAULT_", "PUSHGATEWAY", "DRILL_", "ACTIVE_FEED")
@@ -286,6 +286,7 @@ def test_secrets_are_cleared_where_there_are_none_and_not_pulled_without_vault(s
 
 
 def test_a_mock_day_from_start_to_stop(shell: Shell) -> None:
+    shell.environment |= closed_days(shell.root)  # on a trading day a start after 8:55 is told so and ends with 16
     common = ("--mock", "--profile", "live", "--log-dir", "logs")
     try:
         up = shell.do("start", "--window", "day", "--config", "backup", *common)

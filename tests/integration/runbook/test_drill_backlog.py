@@ -70,12 +70,14 @@ async def test_a_consumer_that_does_not_read_shows_from_both_sides_and_one_that_
             said += await loop.sock_recv(lazy, 4096)
         await post(bus)
         for source in (over_nats, over_http):
+            # what the kernel moves from one socket to the other counts in both for a moment
             found = await until(
-                lambda source=source: source.measure("ctp", ("primary",), 0), lambda found: found.messages >= MESSAGES
+                lambda source=source: source.measure("ctp", ("primary",), 0),
+                lambda found: MESSAGES <= found.messages <= 1.25 * MESSAGES,
             )
             (one,) = found.consumers
             assert (one.consumer.startswith("lazy"), found.cut_off) == (True, 0)
-            assert MESSAGES <= one.messages <= 2 * MESSAGES
+            assert MESSAGES <= one.messages <= 1.25 * MESSAGES
 
         async def read() -> None:
             while await loop.sock_recv(lazy, 65_536):
