@@ -148,8 +148,7 @@ class Gateway:
 
     async def unsubscribe(self, instruments: Iterable[str | Instrument]) -> None:
         """Want these no longer. Patterns are looked up among what is wanted."""
-        wanted = {one for watch in self._core.oversight.feeds.values() for one in watch.steering.wanted()}
-        await self._core.desk.unsubscribe(self._meant(instruments, sorted(wanted)))
+        await self._core.desk.unsubscribe(self._meant(instruments, sorted(self._core.desk.wanted())))
 
     @staticmethod
     def _meant(asked: Iterable[str | Instrument], known: Sequence[Instrument]) -> list[Instrument]:

@@ -89,6 +89,9 @@ class GatewayDesk:
                     for instrument in list(subscriptions.wanted):
                         yield _subscription(line, instrument, subscriptions)
 
+    def wanted(self) -> frozenset[Instrument]:
+        return frozenset().union(*(watch.steering.wanted() for watch in self._oversight.feeds.values()))
+
     async def subscribe(self, instruments: Sequence[Instrument]) -> None:
         for feed in self._feeds:
             mine = self._of_feed(feed, instruments)

@@ -67,12 +67,8 @@ class Orders:
 
     async def unsubscribe(self, payload: bytes) -> bytes:
         request = read(payload, SubscribeRequest)
-        subscribed = {
-            row.instrument: Instrument.parse(row.instrument)
-            for line in self._desk.lines()
-            for row in self._desk.subscriptions(line.line)
-        }
-        accepted, unknown = _resolve(request, subscribed, take_unlisted=False)
+        wanted = {str(one): one for one in sorted(self._desk.wanted())}
+        accepted, unknown = _resolve(request, wanted, take_unlisted=False)
         if accepted:
             await self._desk.unsubscribe(list(accepted.values()))
         return _names_reply(list(accepted), unknown)

@@ -11,7 +11,7 @@ from gateway.control.paging import PAGE_BYTES
 from gateway.subjects import control_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from gateway.control.events import Switch
     from gateway.control.figures import Figures
@@ -56,6 +56,9 @@ class Desk(Protocol):
 
     def subscriptions(self, line: str) -> Iterable[Subscription]:
         """Every wanted instrument of one line of :meth:`lines`, in a steady order."""
+
+    def wanted(self) -> Collection[Instrument]:
+        """What any feed is asked to carry, also where no line has room for it or none is logged in."""
 
     async def subscribe(self, instruments: Sequence[Instrument]) -> None:
         """Want these from now on. Returns when they are taken over, not when they are confirmed."""

@@ -17,7 +17,7 @@ from gateway.control.service import ControlService
 from gateway.errors import ControlError
 from gateway.flow.gaphistory import GapDay
 from gateway.flow.gaps import Gap
-from gateway.settings import AccountSettings, BusSettings, MetricsSettings
+from gateway.settings import AccountSettings, BusSettings, MetricsSettings, SubscriptionSettings
 from tests.unit.control.market import Market
 
 
@@ -122,3 +122,18 @@ async def test_a_running_gateway_is_switched_restarted_and_asked_from_outside(se
         assert (coverage.feed, coverage.wanted, coverage.missing) == ("sim", 20, [])
         day = await client.gaps()
         assert (day.known, day.gaps, day.watched[0].feed) == (True, [], "sim")
+
+
+async def test_what_no_line_has_room_for_is_wanted_no_longer_either(server) -> None:
+    settings = Settings(
+        feeds={"sim": FeedSettings(kind="sim", host="inline", options={"contracts": 20, "rate": 500})},
+        subscriptions=SubscriptionSettings(per_login_limit=5),
+        bus=BusSettings(urls=[server.url]),
+        metrics=MetricsSettings(enabled=False),
+    )
+    async with Gateway(settings) as gateway, connect(server.url) as client:
+        await gateway.settled()
+        reply = await client.unsubscribe("*")
+        assert reply.accepted == 20
+        (coverage,) = await client.coverage()
+        assert coverage.wanted == 0

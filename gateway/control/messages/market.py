@@ -102,7 +102,7 @@ class SubscribeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     instruments: tuple[str, ...] = ()
     """Exact names, ``SHFE.rb2510``. Without a catalogue they are taken as they are."""
     patterns: Patterns = ()
-    """Looked up in the catalogue (``unsubscribe``: among what is subscribed)."""
+    """Looked up in the catalogue (``unsubscribe``: among what is wanted)."""
 
 
 class SubscribeReply(msgspec.Struct, frozen=True, kw_only=True):

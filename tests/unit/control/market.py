@@ -71,6 +71,7 @@ class Market:
         self.version = "0.1.0"
         self.catalogue: list[Contract] = []
         self.rows: dict[str, list[Subscription]] = {"sim:primary": []}
+        self.homeless: frozenset[Instrument] = frozenset()
         self.asked: list[tuple[str, list[str]]] = []
         self.raises: Exception | None = None
         self.before_page: Callable[[int], None] | None = None
@@ -148,6 +149,9 @@ class Market:
 
     def subscriptions(self, line: str) -> Iterable[Subscription]:
         return self.rows[line]
+
+    def wanted(self) -> frozenset[Instrument]:
+        return self.homeless | {Instrument.parse(row.instrument) for rows in self.rows.values() for row in rows}
 
     async def subscribe(self, instruments: Sequence[Instrument]) -> None:
         if self.raises is not None:

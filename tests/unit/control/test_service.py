@@ -11,6 +11,7 @@ from gateway.codec import CODECS
 from gateway.control import ENDPOINTS, LastReply, Subscription, SubscriptionState
 from gateway.control.service import ControlService
 from gateway.errors import ControlError, LineError
+from gateway.model import Instrument
 from gateway.subjects import control_subject
 from tests.unit.control.market import Market, json_of
 
@@ -145,7 +146,14 @@ async def test_thirty_thousand_subscriptions_are_answered_in_one_small_reply(bus
     assert len(market.asked[0][1]) == 30_000
 
 
-async def test_unsubscribe_knows_only_what_is_subscribed(bus, market, service) -> None:
+async def test_unsubscribe_knows_what_is_wanted_though_no_line_carries_it(bus, market, service) -> None:
+    market.homeless = frozenset({Instrument("SHFE", "rb2512")})
+    reply = json_of(await ask(bus, "unsubscribe", {"patterns": ["*"]}))
+    assert reply["accepted_names"] == ["SHFE.rb2512"]
+    assert market.asked == [("unsubscribe", ["SHFE.rb2512"])]
+
+
+async def test_unsubscribe_knows_only_what_is_wanted(bus, market, service) -> None:
     market.list_contracts("SHFE.rb2510", "SHFE.rb2601")
     market.rows["sim:primary"] = [
         Subscription(line="sim:primary", instrument="SHFE.rb2510", state=SubscriptionState.CONFIRMED)
