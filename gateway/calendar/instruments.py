@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Literal
@@ -35,8 +36,8 @@ class InstrumentPhases:
     ``unknown`` is what ``phase`` answers for a product without a table; None raises UnknownProductError instead.
     ``on_unknown`` is told of such a contract whenever ``unknown`` is answered for it, and when ``any_open`` finds it
     among the wanted; the error names the fix.
-    ``wanted`` gives the contracts that ``any_open`` is about; their products are looked up again only when it returns
-    another object, and those without a table do not count.
+    ``wanted`` gives the contracts that ``any_open`` and ``open_share`` are about; their products are looked up again
+    only when it returns another object, and those without a table do not count.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class InstrumentPhases:
         self._wanted = wanted
         self._on_unknown = on_unknown
         self._seen: frozenset[Instrument] | None = None
-        self._wanted_products: tuple[str, ...] = ()
+        self._wanted_hours: dict[str, int] = {}
+        """A product of each group with the same hours → wanted contracts of the group."""
         self._every = tuple(group[0] for group in calendar.same_hours(calendar.products))
 
     def phase(self, instrument: Instrument, moment_ns: int) -> PhaseName:
@@ -79,13 +81,24 @@ class InstrumentPhases:
 
     def any_open(self, moment_ns: int) -> bool:
         """Whether one of the wanted contracts is in continuous trading."""
+        return self._calendar.any_open(moment_of(moment_ns), self._by_hours())
+
+    def open_share(self, moment_ns: int) -> float:
+        """How many of the wanted contracts are in continuous trading, 0 to 1; 0 when none is wanted."""
+        hours, moment = self._by_hours(), moment_of(moment_ns)
+        trading = sum(count for product, count in hours.items() if self._calendar.phase(product, moment) is Phase.OPEN)
+        return trading / sum(hours.values()) if hours else 0.0
+
+    def _by_hours(self) -> dict[str, int]:
         wanted = self._wanted()
         if wanted is not self._seen:
             products = {product_of(instrument): instrument for instrument in wanted}
+            counts = Counter(map(product_of, wanted))
             known = sorted(product for product, instrument in products.items() if self._knows(product, instrument))
-            self._wanted_products = tuple(group[0] for group in self._calendar.same_hours(known))
+            groups = self._calendar.same_hours(known)
+            self._wanted_hours = {group[0]: sum(counts[product] for product in group) for group in groups}
             self._seen = wanted
-        return self._calendar.any_open(moment_of(moment_ns), self._wanted_products)
+        return self._wanted_hours
 
     def _knows(self, product: str, instrument: Instrument) -> bool:
         try:

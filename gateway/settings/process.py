@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Final
 
 _SECRET: Final = re.compile(r"PASSW(OR)?D|SECRET|TOKEN|AUTH_?CODE|API_?KEY|CREDENTIAL", re.IGNORECASE)
@@ -16,6 +17,19 @@ PROFILE: Final = "FEEDGATE_PROFILE"
 def process_environment() -> dict[str, str]:
     """A copy of the variables that this process was started with."""
     return dict(os.environ)
+
+
+def cache_home() -> Path | None:
+    """The directory for what can be computed again: ``feedgate`` in ``XDG_CACHE_HOME``, else in ``~/.cache``.
+
+    As the XDG base directory specification has it: a relative ``XDG_CACHE_HOME`` counts as unset. None for a user
+    without a home.
+    """
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (named if named.is_absolute() else Path.home() / ".cache") / "feedgate"
+    except RuntimeError:
+        return None
 
 
 def child_environment() -> dict[str, str]:

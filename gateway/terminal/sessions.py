@@ -21,6 +21,7 @@ def show_sessions(
     *,
     as_json: bool,
     overrides: Path | None = None,
+    cache: Path | None = None,
     calendar: Calendar | None = None,
 ) -> int:
     """Print the sessions of the trading day ``day``; of all products when none is named.
@@ -29,7 +30,7 @@ def show_sessions(
     their product (``IO``, ``SSE_O``). Returns 0, also for a day that does not trade, which is said. Raises
     CalendarError for a day that the calendar does not reach, UnknownProductError for a product without a table.
     """
-    calendar = calendar or load_calendar(overrides)
+    calendar = calendar or load_calendar(overrides, cache=cache)
     report = _report(calendar, day, products or tuple(calendar.products))
     if as_json:
         json.dump(report, out, indent=2)

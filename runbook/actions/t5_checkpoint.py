@@ -57,7 +57,8 @@ async def t5_checkpoint(context: ActionContext, parameters: T5Parameters, /) -> 
     A dry run measures, and neither pushes nor writes. Raises CalendarError beyond the calendar, and SettingsError for a
     SESSION_CONFIG that cannot be used.
     """
-    calendar = await asyncio.to_thread(load_calendar, context.settings.calendar.overrides)
+    days = context.settings.calendar
+    calendar = await asyncio.to_thread(load_calendar, days.overrides, cache=days.cache_directory)
     began = _now(context)
     hours = await asyncio.to_thread(read_sessions, context.runbook.session_config)
     checkpoint = next_checkpoint(calendar, context.request.window, began, context.runbook.start.t5_lead_s, hours)

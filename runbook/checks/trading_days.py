@@ -21,7 +21,7 @@ def check(inspection: Inspection) -> Sequence[Finding]:
     """Loads the calendar with the override file of the settings. Blocks for about 0.3 s."""
     overrides = inspection.settings.calendar.overrides
     try:
-        calendar = load_calendar(overrides)
+        calendar = load_calendar(overrides, cache=inspection.settings.calendar.cache_directory)
         days = (calendar.last - _today(inspection)).days
         kind = "trades" if days >= 0 and calendar.is_trading_day(_today(inspection)) else "does not trade"
     except CalendarError as error:

@@ -67,6 +67,19 @@ def test_the_trading_day_and_the_markets_session(calendar: Calendar) -> None:
     assert {moment: phases.session(ns(moment)) for moment in expected} == expected
 
 
+def test_the_open_share_counts_contracts_by_the_hours_of_their_products(calendar: Calendar) -> None:
+    wanted = [frozenset({STEEL, Instrument("SHFE", "hc2701"), GOLD, INDEX, NEW})]
+    phases = InstrumentPhases(calendar, unknown="closed", wanted=lambda: wanted[0])
+    expected = {"2026-11-20 10:00": 1, "2026-11-20 10:20": 0.25, "2026-11-20 12:00": 0, "2026-11-20 13:15": 0.25,
+                "2026-11-20 20:56": 0, "2026-11-20 21:30": 0.75, "2026-11-21 01:30": 0.25, "2026-09-30 21:30": 0,
+                "2026-11-22 10:00": 0}  # fmt: skip
+    assert {moment: phases.open_share(ns(moment)) for moment in expected} == expected
+    wanted[0] = frozenset({STEEL})
+    assert phases.open_share(ns("2026-11-20 10:00")) == 1
+    wanted[0] = frozenset()
+    assert phases.open_share(ns("2026-11-20 10:00")) == 0
+
+
 def test_any_open_follows_what_is_wanted(calendar: Calendar) -> None:
     wanted = [frozenset({STEEL, NEW})]
     phases = InstrumentPhases(calendar, wanted=lambda: wanted[0])
