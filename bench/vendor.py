@@ -29,7 +29,7 @@ def environment(load: Load) -> dict[str, str]:
     if load.source == "sim":
         return {}
     use_ctp_plugin()
-    from gateway_ctp import locales  # noqa: PLC0415 - only the native source needs the plugin
+    from gateway.thost import locales  # noqa: PLC0415 - only the native source needs the plugin
 
     return locales.environment({})
 

@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
 from gateway.bus.nats import NatsBus
-from gateway.codec import decode_any
+from gateway.codec import Codec, decode_any
+from gateway.control.events import Switch
+from gateway.control.figures import Figures
+from gateway.control.messages.catalogue import Reloaded
+from gateway.control.messages.market import SubscribeReply, SubscriptionsReply
+from gateway.control.messages.orders import Rotated
+from gateway.control.messages.reports import FeedCoverage, GapsReply, StatusReply
 from gateway.control.requests import SWITCH_TIMEOUT, Requests
 from gateway.model import Tick
 from gateway.stream import QUEUE, BatchStream, LastPages, Loss, TickStream
@@ -34,7 +40,23 @@ if TYPE_CHECKING:
     from gateway.clock import Clock
     from gateway.ports import Bus
 
-__all__ = ["BatchStream", "Client", "EventStream", "Loss", "TickStream", "connect"]
+__all__ = [
+    "BatchStream",
+    "Client",
+    "EventStream",
+    "FeedCoverage",
+    "Figures",
+    "GapsReply",
+    "Loss",
+    "Reloaded",
+    "Rotated",
+    "StatusReply",
+    "SubscribeReply",
+    "SubscriptionsReply",
+    "Switch",
+    "TickStream",
+    "connect",
+]
 
 Snapshot = bool | Literal["optional"]
 
@@ -50,10 +72,15 @@ class Client(Requests):
         timeout: float = 5.0,
         switch_timeout: float = SWITCH_TIMEOUT,
         clock: Clock | None = None,
+        codec: Codec | None = None,
     ) -> None:
-        """``name`` is the gateway's; ``timeout`` in seconds bounds each request, ``switch_timeout`` each switch."""
+        """``name`` is the gateway's; ``timeout`` in seconds bounds each request, ``switch_timeout`` each switch.
+
+        ``codec``: the gateway's own one; the built-in ones are told apart by what comes.
+        """
         super().__init__(bus, name=name, timeout=timeout, switch_timeout=switch_timeout)
-        self._clock = clock
+        self._clock, self._codec = clock, codec
+        self._decode = decode_any if codec is None else codec.decode
         self._streams: WeakSet[TickStream | BatchStream | EventStream] = WeakSet()
 
     async def __aenter__(self) -> Self:
@@ -99,6 +126,7 @@ class Client(Requests):
             on_loss=on_loss,
             queue=queue,
             clock=self._clock,
+            codec=self._codec,
         )
         self._streams.add(stream)
         return stream
@@ -106,7 +134,15 @@ class Client(Requests):
     def batches(self, feed: str, *, on_loss: Callable[[Loss], None] | None = None, queue: int = QUEUE) -> BatchStream:
         """All ticks of one feed in lists; the gateway must have the batch subject switched on. No snapshot."""
         subjects = (batch_subject(feed),)
-        stream = BatchStream(self._bus, subjects, lambda _name: True, on_loss=on_loss, queue=queue, clock=self._clock)
+        stream = BatchStream(
+            self._bus,
+            subjects,
+            lambda _name: True,
+            on_loss=on_loss,
+            queue=queue,
+            clock=self._clock,
+            codec=self._codec,
+        )
         self._streams.add(stream)
         return stream
 
@@ -125,7 +161,7 @@ class Client(Requests):
         ticks: dict[tuple[str, str], Tick] = {}
         pages = self._pages(patterns or ("*",), optional=False)
         while (page := await pages.next()) is not None:
-            for tick in map(decode_any, page):
+            for tick in map(self._decode, page):
                 ticks[tick.exchange, tick.code] = tick
         return list(ticks.values())
 
@@ -135,9 +171,13 @@ class Client(Requests):
 
 @asynccontextmanager
 async def connect(
-    url: str | Sequence[str] = "nats://127.0.0.1:4222", *, name: str = "feedgate", **options: Any
+    url: str | Sequence[str] = "nats://127.0.0.1:4222",
+    *,
+    name: str = "feedgate",
+    codec: Codec | None = None,
+    **options: Any,
 ) -> AsyncIterator[Client]:
-    """A client with a NATS connection of its own; ``name`` is the gateway's.
+    """A client with a NATS connection of its own; ``name`` is the gateway's, ``codec`` its own codec if it has one.
 
     ``options`` are those of NatsOptions: ``user`` and ``password``, ``token``, ``creds_file``, ``tls_ca`` and so
     on. Raises BusError that names each server and why it did not take us.
@@ -146,7 +186,7 @@ async def connect(
     bus = NatsBus(url, **settings)
     await bus.start()
     try:
-        async with Client(bus, name=name) as client:
+        async with Client(bus, name=name, codec=codec) as client:
             yield client
     finally:
         await bus.aclose()

@@ -48,6 +48,19 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     price_tick: float | None = None
     expire_date: int | None = None
     """``YYYYMMDD``"""
+    underlying: str = ""
+    """Code of what an option is on, as its exchange spells it: ``m2605``, ``510050``."""
+    strike: float | None = None
+    """Strike price of an option, in the underlying's unit."""
+    option_type: str = ""
+    """``call``, ``put``, or empty for what is no option."""
+    trading_code: str = ""
+    """The speaking code of an option whose ``code`` is a mere number: ``510050C1904M02500``."""
+    adjustments: int | None = None
+    """How often a dividend or split changed the option's terms, and so strike and multiplier: 0 is never."""
+    reference_price: float | None = None
+    """What a volatility interruption (熔断) is measured from: the price of the last call auction. It changes during the
+    day, so the gateway fills it in from what its lines were told last; None where the counter does not tell it."""
 
 
 class LineId(msgspec.Struct, frozen=True, order=True):

@@ -62,6 +62,14 @@ class ParsingSource(FeedSource, Protocol):
         """Decode a batch of ``(recv_ns, record)`` in order. A bad record calls ``reject`` and is left out."""
 
 
+@runtime_checkable
+class ReferencingSource(FeedSource, Protocol):
+    """A source whose counter tells reference prices (:attr:`gateway.model.Contract.reference_price`)."""
+
+    def references(self) -> Sequence[tuple[Instrument, float]]:
+        """Those that are new or changed since the last call. Called with each heartbeat, beside the way of a tick."""
+
+
 class Catalogue(Protocol):
     """Where the list of contracts comes from."""
 

@@ -8,6 +8,7 @@ but no login answer), ``start_error``.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -73,6 +74,7 @@ class ChaosSource:
         elif what == "print":
             os.write(1, b"vendor words on stdout\n")
             sys.stderr.write("more words\n")
+            logging.getLogger("chaos").error("前置机 refused:\n%s", "x" * 100_000, exc_info=OSError("broken"))
         elif what == "raise":
             raise ValueError("the vendor call returned -1")
         elif what == "garbage":

@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def built_locale(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The vendor's locale, built once a test run: it takes seconds, and every worker of a run has the same one."""
-    from gateway_ctp import locales
+    from gateway.thost import locales
 
     base = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):

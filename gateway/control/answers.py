@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.codec import CODECS
 from gateway.control.messages.market import ContractsRequest, LastReply, LastRequest, LineCounts, SubscriptionsRequest
 from gateway.control.messages.reports import (
     CoverageReply,
@@ -64,11 +65,14 @@ class Answers:
         ticks, cursor = page(found, request.limit, self._page_bytes)
         codec = self._desk.codec
         encode = msgspec.json.encode if codec == "json" else msgspec.msgpack.encode
+        if codec not in CODECS:  # a program's own: bytes that are no element of a map, so they are wrapped
+            ticks = [msgspec.Raw(msgspec.msgpack.encode(bytes(tick))) for tick in ticks]
         return encode(LastReply(epoch=self._desk.epoch, codec=codec, cursor=cursor, ticks=ticks))
 
     async def contracts(self, payload: bytes) -> bytes:
         request = read(payload, ContractsRequest)
-        wanted, contracts = any_of(request.patterns), self._desk.contracts()
+        feed = None if request.feed is None else chosen_feed(self._desk, request.feed)
+        wanted, contracts = any_of(request.patterns), self._desk.contracts(feed)
         rows = (
             (at, msgspec.json.encode(contracts[at]))
             for at in range(request.cursor, len(contracts))

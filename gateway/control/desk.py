@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
 
 from gateway.assembly import Feed
 from gateway.clock import Clock
@@ -19,10 +20,10 @@ from gateway.control.rotation import Rotation
 from gateway.control.warnings import warnings_of
 from gateway.flow.balance import Balance
 from gateway.flow.coverage import Coverage
-from gateway.flow.gaphistory import GapDay, read_day
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.publisher import Publisher
 from gateway.flow.subscriptions import Subscriptions
+from gateway.gaps import GapDay
 from gateway.lines.line import Line
 from gateway.model import Contract, Instrument, LineStatus
 
@@ -62,8 +63,9 @@ class GatewayDesk:
         """One feed's list in force; empty before the first."""
         return self._contracts.get(feed, [])
 
-    def contracts(self) -> Sequence[Contract]:
-        return [contract for contracts in self._contracts.values() for contract in contracts]
+    def contracts(self, feed: str | None = None) -> Sequence[Contract]:
+        feeds = [one for one in self._feeds if feed in (None, one.name)]
+        return [contract for one in feeds for contract in _referenced(self.contracts_of(one.name), one.lines)]
 
     def last(self, wanted: Callable[[str], bool], start: int) -> Iterable[tuple[int, bytes]]:
         for position, topic in enumerate(self._pipeline.topics):
@@ -143,7 +145,7 @@ class GatewayDesk:
 
     async def gaps(self, date: int | None, feed: str | None) -> GapDay:
         await self._oversight.written()
-        return await asyncio.to_thread(read_day, self._oversight.store.path, date, feed)
+        return await self._oversight.store.day(date, feed)
 
     async def failover(self, feed: str, to: str | None, reason: str, operator: str) -> Switch:
         return await self._oversight.failover(feed, _by(reason, operator), to)
@@ -245,3 +247,16 @@ def _subscription(line: str, instrument: Instrument, subscriptions: Subscription
     elif instrument in subscriptions.failed:
         state, reason = SubscriptionState.FAILED, subscriptions.failed[instrument]
     return Subscription(line=line, instrument=str(instrument), state=state, reason=reason)
+
+
+def _referenced(contracts: Sequence[Contract], lines: Sequence[Line]) -> Sequence[Contract]:
+    """With the reference prices that the lines were told last, the preferred line's word first."""
+    prices = {instrument: price for line in reversed(lines) for instrument, price in line.references.items()}
+    if not prices:
+        return contracts
+    return [
+        msgspec.structs.replace(contract, reference_price=prices[contract.instrument])
+        if contract.instrument in prices
+        else contract
+        for contract in contracts
+    ]

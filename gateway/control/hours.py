@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from gateway.calendar import Calendar, CalendarError, InstrumentPhases, UnknownProductError, product_of
 from gateway.calendar.days import EXTEND
@@ -31,6 +31,13 @@ December)."""
 
 _DAY_NS: Final = 86_400_000_000_000
 _MINUTE_NS: Final = 60_000_000_000
+
+
+class FeedHours(Phases, Protocol):
+    """When the wanted contracts of a feed trade."""
+
+    def open_share(self, moment_ns: int) -> float:
+        """How many of them are in continuous trading, 0 to 1."""
 
 
 class MarketHours:
@@ -89,7 +96,7 @@ class MarketHours:
         """None when no feed follows it."""
         return self._calendar
 
-    def of(self, feed: str, wanted: Callable[[], frozenset[Instrument]]) -> Phases:
+    def of(self, feed: str, wanted: Callable[[], frozenset[Instrument]]) -> FeedHours:
         """For the failover and the watchdog of a feed. Never raises.
 
         ``wanted`` gives the contracts that ``any_open`` is about: the same object while nothing changed. A product
@@ -187,6 +194,13 @@ class _Known:
             self._no_answer(error)
             return False
 
+    def open_share(self, moment_ns: int) -> float:
+        try:
+            return self._tables.open_share(moment_ns)
+        except CalendarError as error:
+            self._no_answer(error)
+            return 0.0
+
 
 class _Always:
     """A market without sessions."""
@@ -196,3 +210,6 @@ class _Always:
 
     def any_open(self, moment_ns: int) -> bool:  # noqa: ARG002 - the protocol's parameters
         return True
+
+    def open_share(self, moment_ns: int) -> float:  # noqa: ARG002 - the protocol's parameters
+        return 1.0

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gateway.assembly import Feed
 from gateway.clock import Clock
+from gateway.codec import decode_any
 from gateway.control.announcer import Announcer
 from gateway.control.events import (
     ControlEvent,
@@ -22,7 +23,7 @@ from gateway.control.events import (
     ledger_health,
 )
 from gateway.control.failover import Failover
-from gateway.control.hours import MarketHours
+from gateway.control.hours import FeedHours, MarketHours
 from gateway.control.phase_clock import PhaseClock
 from gateway.control.rules import failover_rules, watch_rules
 from gateway.control.steering import Steering
@@ -35,8 +36,9 @@ from gateway.flow.gaps import StoreHealth
 from gateway.flow.gapstore import GapStore
 from gateway.flow.ledger import Ledger
 from gateway.flow.pipeline import Pipeline
+from gateway.gaps import LedgerStore
 from gateway.lines.line import Line
-from gateway.model import Instrument, LineId, LineState
+from gateway.model import Instrument, LineId, LineState, Tick
 from gateway.settings import Settings
 from gateway.tasks import TaskOwner
 
@@ -49,8 +51,8 @@ _STILL_SILENT_S = 1.0
 class FeedWatch:
     """What watches over one feed."""
 
-    def __init__(self, steering: Steering, failover: Failover, watchdog: Watchdog) -> None:
-        self.steering, self.failover, self.watchdog = steering, failover, watchdog
+    def __init__(self, steering: Steering, failover: Failover, watchdog: Watchdog, hours: FeedHours) -> None:
+        self.steering, self.failover, self.watchdog, self.hours = steering, failover, watchdog, hours
 
 
 class Oversight:
@@ -67,11 +69,12 @@ class Oversight:
         pipeline: Pipeline,
         *,
         hours: MarketHours,
-        store: GapStore,
+        store: LedgerStore,
         announcer: Announcer,
         clock: Clock,
+        decode: Callable[[bytes], Tick] = decode_any,
     ) -> None:
-        self.temporary = settings.ledger.path is None
+        self.temporary = settings.ledger.path is None and isinstance(store, GapStore)
         """The ledger ends with this gateway."""
         self.hours, self.announcer = hours, announcer
         self.store = store
@@ -89,6 +92,7 @@ class Oversight:
             stream_of=self._topics.get,
             phases_of={feed.name: hours.ledger_phases(feed.name) for feed in feeds},
             health=self._ledger_health,
+            decode=decode,
         )
         self._phase_clock = None if hours.calendar is None else PhaseClock(hours.calendar, clock, announcer.tell)
         self._follows = {feed.name for feed in feeds if feed.sessions == "calendar"}
@@ -117,7 +121,7 @@ class Oversight:
             feed.name, steering, feed.router, phases, self._clock, self.announcer.tell, rules=failover_rules(settings)
         )
         watchdog = Watchdog(feed.name, steering, phases, self._clock, self._watched, rules=watch_rules(settings))
-        self.feeds[feed.name] = FeedWatch(steering, failover, watchdog)
+        self.feeds[feed.name] = FeedWatch(steering, failover, watchdog, phases)
 
     # -- starting and stopping -------------------------------------------------------------------------
 

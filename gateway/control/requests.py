@@ -71,12 +71,12 @@ class Requests:
         self._timeout = timeout
         self._switch_timeout = switch_timeout
 
-    async def contracts(self, *patterns: str) -> list[Contract]:
-        """The catalogue, as far as it matches."""
+    async def contracts(self, *patterns: str, feed: str | None = None) -> list[Contract]:
+        """The catalogue, as far as it matches: of one feed, or of all, where two feeds may list the same contract."""
         found: list[Contract] = []
         cursor: int | None = 0
         while cursor is not None:
-            request = ContractsRequest(patterns=patterns or ("*",), cursor=cursor)
+            request = ContractsRequest(feed=feed, patterns=patterns or ("*",), cursor=cursor)
             reply = await self._ask("contracts", request, ContractsReply)
             found += reply.contracts
             cursor = reply.cursor

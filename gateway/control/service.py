@@ -48,8 +48,8 @@ class Desk(Protocol):
         was posted to the bus before the call must be in it: so snapshot and stream meet without a hole.
         """
 
-    def contracts(self) -> Sequence[Contract]:
-        """The catalogue; empty when there is none."""
+    def contracts(self, feed: str | None = None) -> Sequence[Contract]:
+        """The catalogue, of one feed or of all; empty when there is none."""
 
     def lines(self) -> Sequence[LineStatus]:
         """All lines as of now, in a steady order."""

@@ -124,11 +124,13 @@ class GatewayView:
         )
 
     def _feed(self, feed: Feed) -> FeedSample:
-        failover = self._oversight.feeds[feed.name].failover
+        watch, now_ns = self._oversight.feeds[feed.name], self._clock.wall_ns()
+        failover = watch.failover
         measured = [one for one in failover.history if one.latency_ms is not None]
         return FeedSample(
             feed=feed.name,
-            session=self._oversight.hours.session(feed.name, self._clock.wall_ns()),
+            session=self._oversight.hours.session(feed.name, now_ns),
+            open_share=watch.hours.open_share(now_ns),
             switches={
                 (kind, result): failover.counts[f"{kind}.{result}"]
                 for kind in ("failover", "failback")
@@ -171,6 +173,7 @@ class GatewayView:
             first=arbiter.first[line.id],
             silent=str(line.id) in watchdog.silent,
             suspect=line.id in arbiter.suspects,
+            active=self._pipeline.feeds[feed.name].active == line.id,
             stalled=watchdog.stalled.get(str(line.id), 0),
         )
 

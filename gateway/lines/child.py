@@ -25,6 +25,7 @@ from gateway.lines.factory import import_factory
 from gateway.lines.frame import MESSAGE, TICKS, FrameSplitter, frame
 from gateway.lines.messages import Failed, FromLine, Start, decode_to_line, encode
 from gateway.lines.runner import SourceRunner
+from gateway.lines.spoken import SpokenForm
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_TIMERSLACK = 29
@@ -161,6 +162,14 @@ def _wake_in_time() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(_TIMER_SLACK_NS))
 
 
+def _speak() -> None:
+    """Records go to the core by way of our output, in UTF-8 whatever the locale says."""
+    output = open(sys.stderr.fileno(), "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115 - no path; for as long as we live
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(SpokenForm())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
 def main(argv: list[str]) -> int:
     """Entry of the child process."""
     socket_fd, cells_fd, parent = (int(text) for text in argv)
@@ -171,7 +180,7 @@ def main(argv: list[str]) -> int:
     faulthandler.enable()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.set_threshold(*_COLLECT_AFTER)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    _speak()
     with asyncio.Runner(loop_factory=_precise_loop) as loop:
         return loop.run(_run(socket_fd, cells_fd))
 

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.lines.cells import OVERFLOWED, RECEIVED, REJECTED, SENT, Cells
+from gateway.lines.coalescing import Event, Pace, coalesce
 from gateway.lines.frame import TickPacker
 from gateway.lines.messages import (
     Beat,
@@ -26,7 +27,6 @@ from gateway.lines.messages import (
     FromLine,
     Refused,
     Rejected,
-    StateChanged,
     Tuning,
     Unsubscribed,
 )
@@ -34,10 +34,6 @@ from gateway.model import Instrument, LineState, Tick
 
 _log = logging.getLogger(__name__)
 
-_EVENT_DELAY_S = 0.005
-"""Vendor states wait this long for each other, so that a storm of them becomes few messages."""
-_EVENTS_IN_FULL = 32
-"""Up to so many states in one delay are told one by one; more are a storm and are told as LOST, last, count."""
 _EVENTS_HELD = 65_536
 
 
@@ -79,8 +75,9 @@ class Handoff:
         self._due: asyncio.Handle | None = None
         """The next drain. Never two at once."""
         self._rejects: Counter[str] = Counter()
-        self._events: deque[FromLine | tuple[LineState, str]] = deque(maxlen=_EVENTS_HELD)
+        self._events: deque[Event] = deque(maxlen=_EVENTS_HELD)
         self._event_armed = False
+        self._pace = Pace()
         self._closed = False
 
     # -- the sink, any thread --------------------------------------------------------------------------
@@ -124,7 +121,7 @@ class Handoff:
         # through the queue, so that it is counted once as received and once as rejected, in order
         self._put(reason)
 
-    def _event(self, event: FromLine | tuple[LineState, str]) -> None:
+    def _event(self, event: Event) -> None:
         if self._closed:
             return
         self._events.append(event)
@@ -271,7 +268,7 @@ class Handoff:
         self._cells[OVERFLOWED] = max(lost, self._cells[OVERFLOWED])
 
     def _linger_events(self) -> None:
-        self._loop.call_later(_EVENT_DELAY_S, self._tell_events)
+        self._loop.call_later(self._pace.delay_s, self._tell_events)
 
     def _tell_events(self) -> None:
         self._event_armed = False
@@ -280,37 +277,6 @@ class Handoff:
             self._events.popleft()
         if self._closed:
             return
-        for message in _coalesce(events):
+        self._pace.told(events)
+        for message in coalesce(events):
             self._outlet.message(message)
-
-
-def _coalesce(events: Sequence[FromLine | tuple[LineState, str]]) -> Iterable[FromLine]:
-    """States told as few messages as possible, the rest as it is; order kept."""
-    states = [event for event in events if isinstance(event, tuple)]
-    if len(states) > _EVENTS_IN_FULL:
-        yield from (event for event in events if not isinstance(event, tuple))
-        losses = [reason for state, reason in states if state is LineState.LOST]
-        last, reason = states[-1]
-        if losses and last is not LineState.LOST:
-            yield StateChanged(state=LineState.LOST, reason=losses[-1], calls=len(states) - 1)
-            yield StateChanged(state=last, reason=reason)
-        else:
-            yield StateChanged(state=last, reason=reason, calls=len(states))
-        return
-    waiting: StateChanged | None = None
-    for event in events:
-        if isinstance(event, tuple):
-            state, reason = event
-            if waiting is not None and (waiting.state, waiting.reason) == event:
-                waiting = StateChanged(state=state, reason=reason, calls=waiting.calls + 1)
-                continue
-            if waiting is not None:
-                yield waiting
-            waiting = StateChanged(state=state, reason=reason)
-        else:
-            if waiting is not None:
-                yield waiting
-                waiting = None
-            yield event
-    if waiting is not None:
-        yield waiting

@@ -21,9 +21,11 @@ from typing import Protocol, cast
 from gateway.clock import Clock
 from gateway.errors import WireError
 from gateway.lines.cells import Cells
+from gateway.lines.chatter import Chatter
 from gateway.lines.frame import MESSAGE, TICKS, FrameSplitter, frame
 from gateway.lines.messages import FromLine, Start, Stop, ToLine, decode_from_line, encode
 from gateway.lines.runner import SourceRunner
+from gateway.lines.spoken import as_record, heard
 from gateway.ports import FeedFactory
 
 _log = logging.getLogger(__name__)
@@ -203,21 +205,33 @@ class ChildHost:
             self._events.ended(reason)
 
     async def _read_output(self) -> None:
-        """The child's stdout and stderr go to our log, a line each, never to our stdout."""
+        """The child's records and what it prints go to our log, a line each, never to our stdout.
+
+        Of what it prints only so much a second (:mod:`gateway.lines.chatter`).
+        """
         assert self._process is not None  # noqa: S101 - started
         assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
-        name = self._spec.start.line
+        name, chatter, time = self._spec.start.line, Chatter(), asyncio.get_running_loop().time
         while True:
             try:
                 line = await self._process.stdout.readline()
             except ValueError:  # a line over the limit; what was buffered of it is gone
                 continue
+            now = time()
+            if left_out := chatter.left_out(now if line else None):
+                _log.info("%s: %d more lines of its output left out", name, left_out, extra={"line": str(name)})
             if not line:
                 return
+            if spoken := heard(line):
+                self._last_words.append(spoken.text)
+                if _log.isEnabledFor(spoken.level):
+                    _log.handle(as_record(spoken, str(name), _log))
+                continue
             text = line[:_LINE_LIMIT].decode("utf-8", "backslashreplace").rstrip()
             if text:
                 self._last_words.append(text)
-                _log.info("%s: %s", name, text)
+                if chatter.takes(now):
+                    _log.info("%s: %s", name, text, extra={"line": str(name)})
 
 
 def _exit_words(code: int, why: str, last_words: deque[str]) -> str:

@@ -188,7 +188,7 @@ class Incarnation:
             case StateChanged():
                 self._vigil.called(message.calls)
                 self._end_storm()
-                self._vendor_state(message.state, message.reason)
+                self._vendor_state(message.state, message.reason, message.calls)
             case Rejected():
                 self._counts.rejects.update(message.counts)
             case Failed():
@@ -217,7 +217,7 @@ class Incarnation:
             state, self._before_hang = self._before_hang, None
             self._line.entered(state, "answers again")
 
-    def _vendor_state(self, state: LineState, reason: str) -> None:
+    def _vendor_state(self, state: LineState, reason: str, calls: int) -> None:
         now = self._clock.monotonic()
         match state:
             case LineState.REFUSED:
@@ -225,7 +225,7 @@ class Incarnation:
                 _log.warning("line %s: %s", self._line.id, reason)
                 self._end(reason)
             case LineState.LOST:
-                self._counts.disconnects += 1
+                self._counts.disconnects += calls
                 self._vigil.wait_for(A_CONNECTION, now)
             case LineState.CONNECTING:
                 self._vigil.wait_for(A_CONNECTION, now)

@@ -18,7 +18,7 @@ from gateway.lines.counts import LineCounts
 from gateway.lines.frame import Arrival, TickUnpacker
 from gateway.lines.hosts import HostFactory
 from gateway.lines.incarnation import Incarnation
-from gateway.lines.messages import Confirmed, FromLine, Refused, Subscribe, Unsubscribe, Unsubscribed
+from gateway.lines.messages import Confirmed, FromLine, References, Refused, Subscribe, Unsubscribe, Unsubscribed
 from gateway.lines.restarts import RestartPolicy
 from gateway.lines.vigil import LineTimers
 from gateway.model import Account, Instrument, LineId, LineState
@@ -72,6 +72,8 @@ class Line:
         """The same for each slot (of ``slot_of``) that this line ever delivered."""
         self.recent: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         """First and last ``recv_ns`` of the latest batches: some seconds of a busy line, more of a calm one."""
+        self.references: dict[Instrument, float] = {}
+        """The reference prices that the counter told last (:attr:`gateway.model.Contract.reference_price`)."""
         self._make_host = host
         self.incarnation = 0
         """Counts the starts of the source."""
@@ -269,7 +271,10 @@ class Line:
         self._deliver(self, arrivals)
 
     def answered(self, message: FromLine) -> None:
-        """The vendor's answer to a subscription."""
+        """The vendor's answer to a subscription, or what it says of a contract."""
+        if isinstance(message, References):
+            self.references.update(message.prices)
+            return
         if self.subscriptions is None:
             return
         match message:

@@ -76,6 +76,12 @@ class Called(msgspec.Struct, frozen=True, tag="called"):
     reason: str = ""
 
 
+class References(msgspec.Struct, frozen=True, tag="references"):
+    """Reference prices that changed."""
+
+    prices: list[tuple[Instrument, float]]
+
+
 class Rejected(msgspec.Struct, frozen=True, tag="rejected"):
     """Rejected records by reason since the last such message."""
 
@@ -95,7 +101,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 ToLine = Start | Subscribe | Unsubscribe | Stop
-FromLine = Ready | StateChanged | Confirmed | Refused | Unsubscribed | Called | Rejected | Beat | Failed
+FromLine = Ready | StateChanged | Confirmed | Refused | Unsubscribed | Called | References | Rejected | Beat | Failed
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_line = msgspec.msgpack.Decoder(ToLine).decode

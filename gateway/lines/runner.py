@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator, Sequence
 
 from gateway.clock import Clock
 from gateway.errors import FeedgateError
 from gateway.lines.cells import Cells
 from gateway.lines.handoff import Handoff, Outlet
-from gateway.lines.messages import Called, Failed, Ready, Start, Stop, Subscribe, ToLine, Unsubscribe
-from gateway.ports import FeedFactory, FeedSource
+from gateway.lines.messages import Called, Failed, Ready, References, Start, Stop, Subscribe, ToLine, Unsubscribe
+from gateway.model import Instrument
+from gateway.ports import FeedFactory, FeedSource, ReferencingSource
 
 _log = logging.getLogger(__name__)
+
+_PRICES_A_MESSAGE = 500
 
 
 def words(error: Exception) -> str:
@@ -47,7 +51,7 @@ class SourceRunner:
             )
             await source.start(handoff)
             self._outlet.message(Ready())
-            beats = asyncio.create_task(_beat(handoff, start.tuning.heartbeat_s))
+            beats = asyncio.create_task(self._beat(handoff, source, start.tuning.heartbeat_s))
             await self._serve(source)
         except Exception as error:  # noqa: BLE001 - whatever a source raises is told to the core
             _log.exception("line %s failed", start.line)
@@ -85,8 +89,17 @@ class SourceRunner:
         else:
             self._outlet.message(Called())
 
+    async def _beat(self, handoff: Handoff, source: FeedSource, every_s: float) -> None:
+        references = source.references if isinstance(source, ReferencingSource) else None
+        while True:
+            handoff.beat()
+            if references is not None:
+                for prices in batched(references(), _PRICES_A_MESSAGE):
+                    self._outlet.message(References(prices))
+            await asyncio.sleep(every_s)
 
-async def _beat(handoff: Handoff, every_s: float) -> None:
-    while True:
-        handoff.beat()
-        await asyncio.sleep(every_s)
+
+def batched(prices: Sequence[tuple[Instrument, float]], size: int) -> Iterator[list[tuple[Instrument, float]]]:
+    """In pieces of at most ``size``."""
+    for start in range(0, len(prices), size):
+        yield list(prices[start : start + size])

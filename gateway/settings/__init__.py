@@ -1,6 +1,7 @@
 """Settings: the values, and the only reader of the environment in the project."""
 
 from gateway.settings.load import load_settings
+from gateway.settings.log import LogSettings
 from gateway.settings.oversight import CalendarSettings, FailoverSettings, LedgerSettings, WatchSettings
 from gateway.settings.values import (
     AccountSettings,
@@ -23,6 +24,7 @@ __all__ = [
     "FeedSettings",
     "LedgerSettings",
     "LineSettings",
+    "LogSettings",
     "MetricsSettings",
     "PublishSettings",
     "Settings",

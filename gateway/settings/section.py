@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
@@ -15,7 +15,7 @@ DISAGREE = "disagree"
 class Section(BaseModel):
     """A group of settings: immutable, refuses unknown names, reads nothing but its arguments."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @classmethod
     def problems(cls, given: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,7 @@ from gateway.settings.fields import (
     Token,
     Word,
 )
+from gateway.settings.log import LogSettings
 from gateway.settings.oversight import CalendarSettings, FailoverSettings, LedgerSettings, WatchSettings
 from gateway.settings.section import Section
 
@@ -39,13 +40,15 @@ _BURST = 400
 class AccountSettings(Section):
     """A login at a counter. Kinds without login (``sim``, ``replay``) leave everything empty."""
 
-    user_id: Filled = Field("", description="User (investor) id at the counter")
-    broker_id: Filled = Field("", description="Broker id")
-    md_address: Front = Field("", description="Market-data front, tcp://HOST:PORT")
-    td_address: Front = Field("", description="Trader front, for the contract list; only with app_id and auth_code")
-    app_id: Filled = Field("", description="AppID of the trader login")
-    password: FilledSecret = Field(SecretStr(""), description="Password (secret)")
-    auth_code: FilledSecret = Field(SecretStr(""), description="AuthCode of the trader login (secret)")
+    user_id: Filled = Field(default="", description="User (investor) id at the counter")
+    broker_id: Filled = Field(default="", description="Broker id")
+    md_address: Front = Field(default="", description="Market-data front, tcp://HOST:PORT")
+    td_address: Front = Field(
+        default="", description="Trader front, for the contract list; only with app_id and auth_code"
+    )
+    app_id: Filled = Field(default="", description="AppID of the trader login")
+    password: FilledSecret = Field(default=SecretStr(""), description="Password (secret)")
+    auth_code: FilledSecret = Field(default=SecretStr(""), description="AuthCode of the trader login (secret)")
     options: Options = Field(default_factory=dict, description="Options of this line; they win over the feed's")
 
     def account(self, name: str) -> Account:
@@ -74,22 +77,26 @@ class CatalogueSettings(Section):
 class FeedSettings(Section):
     """One feed: a market seen through one or more accounts, a line each."""
 
-    kind: Word | None = Field(None, description="Kind of feed, as a plugin names it; unset: the feed's own name")
+    kind: Word | None = Field(
+        default=None, description="Kind of feed, as a plugin names it; unset: the feed's own name"
+    )
     options: Options = Field(default_factory=dict, description="Options of the feed's kind")
     instruments: list[Pattern] = Field(
         default_factory=lambda: ["*"], description="Patterns of wanted contracts, EXCHANGE.CODE globs"
     )
     exclude: list[Pattern] = Field(default_factory=list, description="Patterns of contracts to leave out")
-    catalogue: CatalogueSettings | None = Field(None, description="Contract list; unset: what the kind brings")
+    catalogue: CatalogueSettings | None = Field(default=None, description="Contract list; unset: what the kind brings")
     host: Literal["auto", "child", "inline"] = Field(
-        "auto", description="Where a line runs: child process, inline, or auto (native code in a child)"
+        default="auto", description="Where a line runs: child process, inline, or auto (native code in a child)"
     )
-    router: Word = Field("all_hot", description="Policy that says what each line carries and which is called active")
+    router: Word = Field(
+        default="all_hot", description="Policy that says what each line carries and which is called active"
+    )
     sessions: Literal["calendar", "always"] | None = Field(
-        None, description="Trading hours: by the calendar, or always open; unset: what the feed's kind says"
+        default=None, description="Trading hours: by the calendar, or always open; unset: what the feed's kind says"
     )
     reorder_ms: Milliseconds = Field(
-        0.0, description="Ticks wait this long for a slower line to fill what a faster one lost; 0: no waiting"
+        default=0.0, description="Ticks wait this long for a slower line to fill what a faster one lost; 0: no waiting"
     )
     accounts: dict[Word, AccountSettings] = Field(
         default_factory=lambda: {DEFAULT_ACCOUNT: AccountSettings()},
@@ -105,21 +112,25 @@ class FeedSettings(Section):
 class BusSettings(Section):
     """The message bus. Without ``urls`` the gateway starts and owns a nats-server."""
 
-    kind: Literal["nats", "memory"] = Field("nats", description="nats, or memory for embedding without a server")
+    kind: Literal["nats", "memory"] = Field(
+        default="nats", description="nats, or memory for embedding without a server"
+    )
     urls: list[NatsUrl] = Field(
         default_factory=list, description="NATS servers, comma separated; empty: a bundled server is started"
     )
-    user: Filled | None = Field(None, description="NATS user")
-    password: FilledSecret | None = Field(None, description="NATS password (secret)")
-    token: FilledSecret | None = Field(None, description="NATS token (secret)")
-    creds_file: FilePath | None = Field(None, description="NATS credentials file (JWT and seed)")
-    tls_ca: FilePath | None = Field(None, description="CA certificates (PEM) for TLS")
-    tls_cert: FilePath | None = Field(None, description="Client certificate (PEM)")
-    tls_key: FilePath | None = Field(None, description="Key of the client certificate (PEM)")
-    connect_timeout_s: Seconds = Field(2.0, description="Limit for one connection attempt")
-    bundled_host: Host = Field("127.0.0.1", description="Address the bundled server listens on")
-    bundled_port: Port = Field(0, description="Port of the bundled server; 0: a free one")
-    store_dir: FilePath | None = Field(None, description="Directory of the bundled server; unset: a temporary one")
+    user: Filled | None = Field(default=None, description="NATS user")
+    password: FilledSecret | None = Field(default=None, description="NATS password (secret)")
+    token: FilledSecret | None = Field(default=None, description="NATS token (secret)")
+    creds_file: FilePath | None = Field(default=None, description="NATS credentials file (JWT and seed)")
+    tls_ca: FilePath | None = Field(default=None, description="CA certificates (PEM) for TLS")
+    tls_cert: FilePath | None = Field(default=None, description="Client certificate (PEM)")
+    tls_key: FilePath | None = Field(default=None, description="Key of the client certificate (PEM)")
+    connect_timeout_s: Seconds = Field(default=2.0, description="Limit for one connection attempt")
+    bundled_host: Host = Field(default="127.0.0.1", description="Address the bundled server listens on")
+    bundled_port: Port = Field(default=0, description="Port of the bundled server; 0: a free one")
+    store_dir: FilePath | None = Field(
+        default=None, description="Directory of the bundled server; unset: a temporary one"
+    )
 
     @classmethod
     def problems(cls, given: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -144,25 +155,27 @@ class BusSettings(Section):
 class LineSettings(Section):
     """Timers and limits of every line."""
 
-    connect_timeout_s: Seconds = Field(5.0, description="Front must answer within; the vendor may never call back")
-    login_timeout_s: Seconds = Field(5.0, description="Login must be answered within")
-    heartbeat_s: Seconds = Field(0.2, description="A line process gives a sign of life this often")
-    hung_after_s: Seconds = Field(0.8, description="A silent line process counts as hung after")
-    kill_after_s: Seconds = Field(3.0, description="A hung line process is killed after this much silence")
-    start_timeout_s: Seconds = Field(20.0, description="A line process must be ready within")
-    stop_timeout_s: Seconds = Field(5.0, description="A line gets this long to stop by itself")
-    linger_ms: Milliseconds = Field(1.0, description="Wait for more ticks before a batch goes on; 0: at once")
-    batch: Count = Field(256, description="Most ticks of one batch", json_schema_extra={"unit": "ticks"})
+    connect_timeout_s: Seconds = Field(
+        default=5.0, description="Front must answer within; the vendor may never call back"
+    )
+    login_timeout_s: Seconds = Field(default=5.0, description="Login must be answered within")
+    heartbeat_s: Seconds = Field(default=0.2, description="A line process gives a sign of life this often")
+    hung_after_s: Seconds = Field(default=0.8, description="A silent line process counts as hung after")
+    kill_after_s: Seconds = Field(default=3.0, description="A hung line process is killed after this much silence")
+    start_timeout_s: Seconds = Field(default=20.0, description="A line process must be ready within")
+    stop_timeout_s: Seconds = Field(default=5.0, description="A line gets this long to stop by itself")
+    linger_ms: Milliseconds = Field(default=1.0, description="Wait for more ticks before a batch goes on; 0: at once")
+    batch: Count = Field(default=256, description="Most ticks of one batch", json_schema_extra={"unit": "ticks"})
     queue: Count = Field(
-        65536,
+        default=65536,
         description="Ticks held in the line process; then the oldest drop",
         json_schema_extra={"unit": "ticks"},
     )
-    restart_initial_s: Seconds = Field(0.5, description="Pause before the first restart; doubles each time")
-    restart_max_s: Seconds = Field(30.0, description="Longest pause between restarts")
-    restart_reset_s: Seconds = Field(600.0, description="Time without trouble that makes the pause short again")
+    restart_initial_s: Seconds = Field(default=0.5, description="Pause before the first restart; doubles each time")
+    restart_max_s: Seconds = Field(default=30.0, description="Longest pause between restarts")
+    restart_reset_s: Seconds = Field(default=600.0, description="Time without trouble that makes the pause short again")
     storm_per_second: Count = Field(
-        100,
+        default=100,
         description="State callbacks that count as a storm",
         json_schema_extra={"unit": "callbacks/second"},
     )
@@ -182,9 +195,11 @@ def _burst(validated: Mapping[str, Any]) -> int:
 class SubscriptionSettings(Section):
     """How fast a line asks for contracts, and how it gets over refusals."""
 
-    batch_size: Count = Field(200, description="Contracts of one request", json_schema_extra={"unit": "contracts"})
+    batch_size: Count = Field(
+        default=200, description="Contracts of one request", json_schema_extra={"unit": "contracts"}
+    )
     per_second: Rate = Field(
-        2000.0, description="Contracts asked for per second", json_schema_extra={"unit": "contracts/second"}
+        default=2000.0, description="Contracts asked for per second", json_schema_extra={"unit": "contracts/second"}
     )
     burst: Count = Field(
         default_factory=_burst,
@@ -192,18 +207,20 @@ class SubscriptionSettings(Section):
         json_schema_extra={"unit": "contracts"},
     )
     per_login_limit: Count | None = Field(
-        None,
+        default=None,
         description="Most contracts of one login; unset: no limit",
         json_schema_extra={"unit": "contracts"},
     )
     login_per_minute: Count = Field(
-        6, description="Login attempts per minute and line", json_schema_extra={"unit": "logins/minute"}
+        default=6, description="Login attempts per minute and line", json_schema_extra={"unit": "logins/minute"}
     )
-    confirm_timeout_s: Seconds = Field(5.0, description="A subscription must be confirmed within")
-    retry_initial_s: Seconds = Field(1.0, description="Pause before the first retry; doubles each time")
-    retry_max_s: Seconds = Field(60.0, description="Longest pause between retries")
-    max_retries: Retries = Field(5, description="Retries before a contract counts as failed")
-    burst_disconnect_s: Seconds = Field(3.0, description="A disconnect this soon after a batch blames the batch")
+    confirm_timeout_s: Seconds = Field(default=5.0, description="A subscription must be confirmed within")
+    retry_initial_s: Seconds = Field(default=1.0, description="Pause before the first retry; doubles each time")
+    retry_max_s: Seconds = Field(default=60.0, description="Longest pause between retries")
+    max_retries: Retries = Field(default=5, description="Retries before a contract counts as failed")
+    burst_disconnect_s: Seconds = Field(
+        default=3.0, description="A disconnect this soon after a batch blames the batch"
+    )
 
     @classmethod
     def problems(cls, given: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -215,16 +232,16 @@ class SubscriptionSettings(Section):
 class PublishSettings(Section):
     """What goes onto the bus, and how much waits while the bus is away."""
 
-    codec: Literal["msgpack", "json"] = Field("msgpack", description="Payload format")
+    codec: Literal["msgpack", "json"] = Field(default="msgpack", description="Payload format")
     form: Literal["tick", "batch", "both"] = Field(
-        "tick", description="One message a tick, batches for bulk consumers, or both"
+        default="tick", description="One message a tick, batches for bulk consumers, or both"
     )
     held: Count = Field(
-        200_000,
+        default=200_000,
         description="Ticks kept while the bus is away or unconfirmed; then the oldest drop",
         json_schema_extra={"unit": "ticks"},
     )
-    batch: Count = Field(256, description="Most ticks published in one go", json_schema_extra={"unit": "ticks"})
+    batch: Count = Field(default=256, description="Most ticks published in one go", json_schema_extra={"unit": "ticks"})
 
     @classmethod
     def problems(cls, given: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -235,8 +252,8 @@ class MetricsSettings(Section):
     """The Prometheus endpoint."""
 
     enabled: bool = Field(default=True, description="Serve metrics")
-    host: Host = Field("127.0.0.1", description="Address the metrics listen on")
-    port: Port = Field(9100, description="Port of the metrics; 0: a free one")
+    host: Host = Field(default="127.0.0.1", description="Address the metrics listen on")
+    port: Port = Field(default=9100, description="Port of the metrics; 0: a free one")
 
 
 class Settings(Section):
@@ -245,9 +262,9 @@ class Settings(Section):
     Made with bad values it raises pydantic's ValidationError, without the values in its text.
     """
 
-    name: Token = Field("feedgate", description="Name of this gateway on the bus, one subject token")
-    profile: Literal["dev", "test", "live"] = Field("dev", description="What this gateway is for")
-    active: Word = Field(DEFAULT_ACCOUNT, description="Preferred account of every feed that has it")
+    name: Token = Field(default="feedgate", description="Name of this gateway on the bus, one subject token")
+    profile: Literal["dev", "test", "live"] = Field(default="dev", description="What this gateway is for")
+    active: Word = Field(default=DEFAULT_ACCOUNT, description="Preferred account of every feed that has it")
     plugins_blocked: list[Token] = Field(
         default_factory=list, description="Names of plugins that are not loaded, comma separated"
     )
@@ -261,6 +278,7 @@ class Settings(Section):
     watch: WatchSettings = Field(default_factory=WatchSettings, description="Watchdog")
     calendar: CalendarSettings = Field(default_factory=CalendarSettings, description="Trading calendar")
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="Gap ledger")
+    log: LogSettings = Field(default_factory=LogSettings, description="Logs")
 
     def kind_of(self, feed: str) -> str:
         """The kind of a configured feed: its own setting, or else its name."""

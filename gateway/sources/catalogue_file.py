@@ -1,9 +1,10 @@
 """The catalogue kind ``file``: contracts from CSV or JSON, plain or gzipped, UTF-8 or GB18030.
 
 CSV layouts, recognised by the header: our own (``exchange,code`` and any of ``name,product,kind,multiplier,
-price_tick,expire_date``), CTP instrument queries (``INSTRUMENTID,EXCHANGEID,…``), Shanghai option lists
-(``option_code,option_name,…``). JSON: ``{exchange: {code: {…}}}``, or a list of objects with our own names. A row that
-does not fit is an error with file and line, because a catalogue with holes leaves contracts without a subscription.
+price_tick,expire_date,underlying,strike,option_type,trading_code,adjustments``), CTP instrument queries
+(``INSTRUMENTID,EXCHANGEID,…``), Shanghai option lists (``option_code,option_name,…``). JSON:
+``{exchange: {code: {…}}}``, or a list of objects with our own names. A row that does not fit is an error with file and
+line, because a catalogue with holes leaves contracts without a subscription.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import csv
 import gzip
 import io
 import json
-import math
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -25,113 +26,80 @@ from gateway.hookspecs import CatalogueKind, hookimpl
 from gateway.model import Account, Contract, Instrument
 from gateway.sources.option_values import OptionReader
 from gateway.sources.products import kind_of, product_of
+from gateway.sources.row_values import Row, count, date, needed, one_of, price, text, whole
+from gateway.thost.options import adjustments_of, adjustments_of_mark
 
 OPTIONS: Final = frozenset({"path", "encoding"})
 """``path`` (needed) and ``encoding`` (``auto``, ``utf-8`` or ``gb18030``)."""
 
 _ENCODINGS: Final = ("auto", "utf-8", "gb18030")
-_NOTHING: Final = frozenset({"", "null", "NULL", "None", "N/A"})
 _KINDS: Final = ("future", "option", "combination", "other")
-_CLASSES: Final = {"1": "future", "2": "option", "3": "combination", "6": "option"}
-"""CTP's ProductClass: 1 futures, 2 options, 3 combinations, 6 spot options (CFFEX index options)."""
+_CLASSES: Final = {"1": "future", "2": "option", "3": "combination", "6": "option", "7": "option"}
+"""CTP's ProductClass: 1 futures, 2 options, 3 combinations, 6 spot options (CFFEX index options), 7 on funds."""
+_MARKED: Final = re.compile(r"\d[A-Z]$")
+"""``50ETF购6月2205A`` was adjusted; ``50ETF购6月2.50`` was not."""
+_OPTION_TYPES: Final = {"1": "call", "2": "put", "认购": "call", "认沽": "put"}
+"""CTP's OptionsType, and the words of Shanghai's lists."""
 _MARKETS: Final = {"SH": "SSE", "SZ": "SZSE"}
-
-_DEAREST: Final = 1e9
-"""No price tick is that large."""
-
-Row = Mapping[str, Any]
-
-
-def _text(row: Row, name: str) -> str:
-    value = row.get(name)
-    text = "" if value is None else str(value).strip()
-    return "" if text in _NOTHING else text
-
-
-def _needed(row: Row, name: str) -> str:
-    text = _text(row, name)
-    if not text:
-        raise ValueError(f"column {name} is empty")
-    return text
-
-
-def _number(text: str) -> float:
-    """The number, or a number that fits nowhere."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _whole(row: Row, name: str) -> int | None:
-    text = _text(row, name)
-    if not text:
-        return None
-    number = _number(text)
-    if not number.is_integer() or number <= 0:
-        raise ValueError(f"{name} {text!r} is not a whole number above 0")
-    return int(number)
-
-
-def _price(row: Row, name: str) -> float | None:
-    text = _text(row, name)
-    if not text:
-        return None
-    price = _number(text)
-    if not 0 < price < _DEAREST:
-        raise ValueError(f"{name} {text!r} is not a price above 0")
-    return price
-
-
-def _date(row: Row, name: str) -> int | None:
-    text = _text(row, name)
-    if not text:
-        return None
-    digits = text[:10].replace("-", "")
-    if len(digits) != 8 or not digits.isdecimal() or not ("0101" <= digits[4:] <= "1231"):  # noqa: PLR2004 - YYYYMMDD
-        raise ValueError(f"{name} {text!r} is not a date YYYYMMDD")
-    return int(digits)
 
 
 def _own(row: Row) -> Contract:
-    code = _needed(row, "code")
-    kind = _text(row, "kind") or kind_of(code)
+    code = needed(row, "code")
+    kind = text(row, "kind") or kind_of(code)
     if kind not in _KINDS:
         raise ValueError(f"kind {kind!r} is not one of {', '.join(_KINDS)}")
     return Contract(
-        instrument=Instrument(_needed(row, "exchange"), code),
-        name=_text(row, "name"),
-        product=_text(row, "product") or product_of(code),
+        instrument=Instrument(needed(row, "exchange"), code),
+        name=text(row, "name"),
+        product=text(row, "product") or product_of(code),
         kind=kind,
-        multiplier=_whole(row, "multiplier"),
-        price_tick=_price(row, "price_tick"),
-        expire_date=_date(row, "expire_date"),
+        multiplier=whole(row, "multiplier"),
+        price_tick=price(row, "price_tick"),
+        expire_date=date(row, "expire_date"),
+        underlying=text(row, "underlying"),
+        strike=price(row, "strike"),
+        option_type=one_of(row, "option_type", ("call", "put")),
+        trading_code=(code_word := text(row, "trading_code")),
+        adjustments=count(row, "adjustments") if text(row, "adjustments") else adjustments_of(code_word),
     )
 
 
 def _ctp(row: Row) -> Contract:
+    kind = _CLASSES.get(text(row, "PRODUCTCLASS"), "other")
+    option = kind == "option"
+    trading_code = text(row, "INSTRUMENTCODE") if option else ""
     return Contract(
-        instrument=Instrument(_needed(row, "EXCHANGEID"), _needed(row, "INSTRUMENTID")),
-        name=_text(row, "INSTRUMENTNAME"),
-        product=_text(row, "PRODUCTID"),
-        kind=_CLASSES.get(_text(row, "PRODUCTCLASS"), "other"),
-        multiplier=_whole(row, "VOLUMEMULTIPLE"),
-        price_tick=_price(row, "PRICETICK"),
-        expire_date=_date(row, "EXPIREDATE"),
+        instrument=Instrument(needed(row, "EXCHANGEID"), needed(row, "INSTRUMENTID")),
+        name=text(row, "INSTRUMENTNAME"),
+        product=text(row, "PRODUCTID"),
+        kind=kind,
+        multiplier=whole(row, "VOLUMEMULTIPLE"),
+        price_tick=price(row, "PRICETICK"),
+        expire_date=date(row, "EXPIREDATE"),
+        underlying=text(row, "UNDERLYINGINSTRID") if option else "",
+        strike=price(row, "STRIKEPRICE") if option else None,
+        option_type=_OPTION_TYPES.get(text(row, "OPTIONSTYPE"), "") if option else "",
+        trading_code=trading_code,
+        adjustments=adjustments_of(trading_code),
     )
 
 
 def _stock_option(row: Row) -> Contract:
-    code, _, market = _needed(row, "option_code").partition(".")
+    code, _, market = needed(row, "option_code").partition(".")
     if market not in _MARKETS:
         raise ValueError(f"option_code {row['option_code']!r} does not end in one of .{', .'.join(_MARKETS)}")
+    name, underlying = text(row, "option_name"), text(row, "us_code").partition(".")[0]
     return Contract(
         instrument=Instrument(_MARKETS[market], code),
-        name=_text(row, "option_name"),
-        product=_text(row, "us_code").partition(".")[0],
+        name=name,
+        product=underlying,
         kind="option",
-        multiplier=_whole(row, "multiplier"),
-        expire_date=_date(row, "last_tradedate"),
+        multiplier=whole(row, "multiplier"),
+        expire_date=date(row, "last_tradedate"),
+        underlying=underlying,
+        strike=price(row, "strike_price"),
+        option_type=_OPTION_TYPES.get(text(row, "call_put"), ""),
+        adjustments=adjustments_of_mark(name[-1]) if _MARKED.search(name) else 0,
     )
 
 
@@ -144,10 +112,10 @@ _LAYOUTS: Final[tuple[tuple[tuple[str, ...], Callable[[Row], Contract]], ...]] =
 
 def read_contracts(path: Path, encoding: str = "auto") -> list[Contract]:
     """All contracts of a file, in its order. Blocking. Raises CatalogueError naming the file and the line."""
-    text = _read(path, encoding)
-    json_like = text.lstrip()[:1] in ("{", "[")
+    body = _read(path, encoding)
+    json_like = body.lstrip()[:1] in ("{", "[")
     found: dict[Instrument, Contract] = {}
-    for place, read in _json_rows(path, text) if json_like else _csv_rows(path, text):
+    for place, read in _json_rows(path, body) if json_like else _csv_rows(path, body):
         try:
             contract = read()
         except (ValueError, TypeError, AttributeError, KeyError) as error:
@@ -177,8 +145,8 @@ def _read(path: Path, encoding: str) -> str:
     raise CatalogueError(f"{path} is not text in {wanted}; convert it or set option encoding", path=str(path))
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, Callable[[], Contract]]]:
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _csv_rows(path: Path, body: str) -> Iterator[tuple[str, Callable[[], Contract]]]:
+    lines = csv.reader(io.StringIO(body, newline=""), strict=True)
     try:
         header = next(lines, [])
         layout = next((parse for needed, parse in _LAYOUTS if set(needed) <= set(header)), None)
@@ -204,9 +172,9 @@ def _bound(layout: Callable[[Row], Contract], header: Sequence[str], values: Seq
     return read
 
 
-def _json_rows(path: Path, text: str) -> Iterator[tuple[str, Callable[[], Contract]]]:
+def _json_rows(path: Path, body: str) -> Iterator[tuple[str, Callable[[], Contract]]]:
     try:
-        data = json.loads(text)
+        data = json.loads(body)
     except ValueError as error:
         raise CatalogueError(f"{path} is not JSON: {error}; mend it", path=str(path)) from None
     if isinstance(data, list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ class PlayedSource(ABC):
         self._stage: FaultySink | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._playing: asyncio.Timeout | None = None
 
     @property
     def sink(self) -> TickSink:
@@ -70,6 +72,11 @@ class PlayedSource(ABC):
             self._stage.close()
         await self._release()
 
+    def cut(self) -> None:
+        """The front closes the connection and takes a new one at once. While it plays, and after planned outages."""
+        if self._playing is not None:
+            self._playing.reschedule(asyncio.get_running_loop().time())
+
     async def _guard(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
@@ -85,7 +92,7 @@ class PlayedSource(ABC):
 
     async def _life(self, born: float) -> None:
         sink = self.sink
-        for outage in (*of_kind(self._faults, "disconnect", "storm"), None):
+        for outage in itertools.chain(of_kind(self._faults, "disconnect", "storm"), itertools.repeat(None)):
             sink.state(LineState.CONNECTING)
             await self._prepare()
             await asyncio.sleep(self._connect_s)
@@ -96,8 +103,9 @@ class PlayedSource(ABC):
                 return
             sink.state(LineState.LOGGED_IN)
             if outage is None:
-                await self._play()
-                return
+                if not await self._played_until_cut():
+                    return
+                continue
             try:
                 async with asyncio.timeout_at(born + outage.at_s):
                     await self._play()
@@ -105,6 +113,19 @@ class PlayedSource(ABC):
             except TimeoutError:
                 self._forget()
             await self._cut(outage)
+
+    async def _played_until_cut(self) -> bool:
+        """Whether the connection was cut, and did not come to its end."""
+        try:
+            async with asyncio.timeout(None) as self._playing:
+                await self._play()
+        except TimeoutError:
+            self._forget()
+            self.sink.state(LineState.LOST, "the connection was cut")
+            return True
+        finally:
+            self._playing = None
+        return False
 
     async def _cut(self, outage: Fault) -> None:
         """The front closes the connection; in a storm it says so again and again."""

@@ -46,11 +46,11 @@ class EventStream:
         """
         self._feed = feed
         self._queue = Merged(bus, event_subjects(kinds, feed), queue, lambda: None)
-        self.yielded = 0
+        self.yielded: int = 0
         """Events given to the consumer."""
-        self.rejected = 0
+        self.rejected: int = 0
         """Messages that are no event, or that do not have what their kind must have."""
-        self.first_rejection = ""
+        self.first_rejection: str = ""
         """What was wrong with the first of them."""
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from gateway.codec import decode_any, decode_any_batch
+from gateway.codec import Codec, decode_any, decode_any_batch
 from gateway.errors import WireError
 from gateway.model import Tick
 from gateway.stream.merged import Merged
@@ -51,19 +51,23 @@ class _Stream(Order):
         on_loss: Callable[[Loss], None] | None = None,
         queue: int = QUEUE,
         clock: Clock | None = None,
+        codec: Codec | None = None,
     ) -> None:
         super().__init__(wanted, on_loss=on_loss, clock=clock)
+        self._decode: Callable[[bytes], Tick] = decode_any if codec is None else codec.decode
+        self._decode_fast: Callable[[bytes], Tick] = _decode if codec is None else codec.decode
+        self._decode_batch: Callable[[bytes], list[Tick]] = decode_any_batch if codec is None else codec.decode_batch
         self._queue = Merged(bus, subjects, queue, self._ask_again)
         self._snapshot = snapshot
         self._refresh = Refresh(refresh, self._missing_of, self._found) if refresh is not None else None
         self._missing: list[Missing] = []
         self._missing_after = 0
         self._given = 0
-        self.yielded = 0
+        self.yielded: int = 0
         """Ticks given to the consumer, the snapshot's included."""
-        self.filtered = 0
+        self.filtered: int = 0
         """Messages of a wider subject that no pattern asked for."""
-        self.refreshes = 0
+        self.refreshes: int = 0
         """How often the last ticks were asked for again, and answered, after an interruption."""
 
     @property
@@ -148,7 +152,7 @@ class _Stream(Order):
     def _of_page(self, page: Sequence[bytes]) -> Iterator[tuple[Track, Tick]]:
         for payload in page:
             try:
-                tick = decode_any(payload)
+                tick = self._decode(payload)
                 yield self._track_of(tick_subject(tick.instrument)), tick
             except (WireError, ValueError) as error:
                 self._reject(str(error))
@@ -200,7 +204,7 @@ class TickStream(_Stream):
         return tick
 
     def _take(self, messages: Sequence[Pair]) -> list[Tick]:
-        tracks, admit, decode = self._tracks, self._admit, _decode
+        tracks, admit, decode = self._tracks, self._admit, self._decode_fast
         ticks: list[Tick] = []
         keep = ticks.append
         for subject, data in messages:
@@ -212,7 +216,7 @@ class TickStream(_Stream):
                 try:
                     tick = decode(data)
                 except _MALFORMED:
-                    tick = decode_any(data)
+                    tick = self._decode(data)
             except (WireError, ValueError) as error:
                 self._reject(f"{subject}: {error}")
                 continue
@@ -244,7 +248,7 @@ class BatchStream(_Stream):
         ticks: list[Tick] = []
         for subject, data in messages:
             try:
-                batch = decode_any_batch(data)
+                batch = self._decode_batch(data)
             except WireError as error:
                 self._reject(f"{subject}: {error}")
                 continue

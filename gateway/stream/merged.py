@@ -28,8 +28,8 @@ class Merged:
         self._wake = asyncio.Event()
         self._overflow = 0
         self._subscribed = False
-        self.closed = False
-        self.received = 0
+        self.closed: bool = False
+        self.received: int = 0
         """Messages taken from the bus."""
         self.waiting: deque[Pair] = deque()
         """What the reader may take, from the left."""

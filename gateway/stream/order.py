@@ -41,11 +41,11 @@ class Track:
     __slots__ = ("code", "epoch", "exchange", "seq", "wanted")
 
     def __init__(self, exchange: str, code: str, *, wanted: bool) -> None:
-        self.exchange = exchange
-        self.code = code
-        self.wanted = wanted
+        self.exchange: str = exchange
+        self.code: str = code
+        self.wanted: bool = wanted
         self.epoch: int | None = None
-        self.seq = 0
+        self.seq: int = 0
 
 
 class Order:
@@ -73,21 +73,21 @@ class Order:
         self._tracks: dict[Hashable, Track] = {}
         self._gone: set[int] = set()
         self._others: dict[Track, tuple[int, int | None, int, float]] = {}
-        self.repeats = 0
+        self.repeats: int = 0
         """Ticks dropped because they, or later ones, were there before. Usual at the seam with the snapshot."""
-        self.stale = 0
+        self.stale: int = 0
         """Ticks dropped because another gateway publishes this instrument. A growing figure: two gateways."""
-        self.rejected = 0
+        self.rejected: int = 0
         """Messages (in batches: ticks) that are not what their subject promises."""
-        self.last_reject = ""
+        self.last_reject: str = ""
         """Why, for the latest one."""
-        self.lost = 0
+        self.lost: int = 0
         """Ticks missing by ``seq``, those dropped in this process included."""
         self.losses: deque[Loss] = deque(maxlen=LOSSES)
         """The latest losses, one by one."""
-        self.restarts = 0
+        self.restarts: int = 0
         """Other gateways taken after the first one."""
-        self.epoch = 0
+        self.epoch: int = 0
         """The gateway taken last; 0 before the first tick."""
 
     def _track_of(self, subject: str) -> Track:

@@ -7,6 +7,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
+from gateway.codec import CODECS
 from gateway.control.messages.market import LastReply, LastRequest
 from gateway.errors import ControlError
 from gateway.model import Tick
@@ -22,6 +25,7 @@ RETRY_SECONDS = 1.0
 """Between two attempts while no gateway answers."""
 
 _TRIES = 3
+_unwrapped = msgspec.msgpack.Decoder(bytes).decode
 _ABSENT = frozenset({"no_responder", "timeout", "stopped", "disconnected"})
 _PASSING = _ABSENT | {"busy"}
 
@@ -65,7 +69,7 @@ class LastPages:
                 ) from error
             if not self._cursor or reply.epoch == self._epoch:
                 self._epoch, self._cursor = reply.epoch, reply.cursor
-                return [bytes(raw) for raw in reply.ticks]
+                return _payloads(reply)
             if not self._again():
                 raise ControlError("no snapshot: the gateway restarts again and again; see its log")
         return None
@@ -73,6 +77,18 @@ class LastPages:
     def _again(self) -> bool:
         self._cursor, self._tries = 0, self._tries + 1
         return self._tries < _TRIES
+
+
+def _payloads(reply: LastReply) -> list[bytes]:
+    raws = map(bytes, reply.ticks)
+    if reply.codec in CODECS:
+        return list(raws)
+    try:
+        return [_unwrapped(raw) for raw in raws]
+    except msgspec.DecodeError as error:
+        raise ControlError(
+            f"no snapshot: ticks of the codec {reply.codec!r} are not wrapped as bytes: {error}"
+        ) from None
 
 
 class Missing(NamedTuple):

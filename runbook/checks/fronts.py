@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from runbook.checks.inspection import Inspection
 from runbook.checks.model import Check, Finding, Severity
 from runbook.checks.reach import connect_error
+from runbook.checks.standins import is_standin
 
 _AT_ONCE: Final = 16
 
@@ -36,7 +37,9 @@ def check(inspection: Inspection) -> Sequence[Finding]:
 def _fronts(inspection: Inspection) -> Iterator[_Front]:
     found: dict[str, list[str]] = {}
     severities: dict[str, Severity] = {}
-    for feed, _, account, settings in inspection.lines():
+    for feed, rules, account, settings in inspection.lines():
+        if is_standin(rules, account):
+            continue  # it has no network
         for kind, address in (("market-data", settings.md_address), ("trader", settings.td_address)):
             if not address:
                 continue

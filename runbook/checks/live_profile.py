@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from gateway.settings import BusSettings, Settings
 from runbook.checks.inspection import Inspection
 from runbook.checks.model import Check, Finding, Severity
+from runbook.checks.standins import is_standin
 from runbook.model import ActionRequest
 
 SYNTHETIC: Final = ("sim", "replay")
@@ -43,6 +44,12 @@ def synthetic(settings: Settings) -> Iterator[Finding]:
         if (kind := settings.kind_of(name)) in SYNTHETIC:
             yield Finding.error(
                 f"feed {name} is of kind {kind}, which is no market", "configure a real feed, or use --profile test"
+            )
+    for name, feed in settings.feeds.items():
+        if accounts := [account for account in feed.accounts if is_standin(feed, account)]:
+            yield Finding.error(
+                f"the counter of {', '.join(f'{name}:{account}' for account in accounts)} is a stand-in, no market",
+                f"take native_module out of the options of feed {name}, or use --profile test",
             )
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from gateway_ctp import locales
 from rich.console import Console
 
+from gateway.thost import locales
 from tests.faults.catalogue import faults
 from tests.faults.core_rig import PlainSimSource
 from tests.faults.course import measure

@@ -23,7 +23,7 @@ Record = dict[str, Any]
 
 def require(*modules: str) -> None:
     """Skip, or fail where every tool must be there, when a vendor package is not installed."""
-    needing.modules(*modules, install="pip install openctp-ctp openctp-tts")
+    needing.modules(*modules, install="pip install openctp-ctp openctp-ctpopt openctp-tts")
 
 
 def child_environment(**extra: str) -> dict[str, str]:
@@ -35,7 +35,7 @@ def child_environment(**extra: str) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def locale_dir(request: pytest.FixtureRequest) -> Path:
     """The vendor's locale."""
-    from gateway_ctp import locales
+    from gateway.thost import locales
 
     if found := locales.findings({}):
         needing.without("; ".join(found))
@@ -44,7 +44,7 @@ def locale_dir(request: pytest.FixtureRequest) -> Path:
 
 
 class RecordedLine:
-    """A child process that runs a CtpSource, and what its sink was told so far."""
+    """A child process that runs a source, and what its sink was told so far."""
 
     def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader) -> None:
         self.process = process
@@ -100,6 +100,7 @@ def recorded_line(locale_dir: Path) -> LineFactory:
         address: str,
         *,
         module: str = "openctp_tts",
+        feed: str = "ctp",
         password: str = "secret-word",
         options: Mapping[str, object] | None = None,
         with_locale: bool = True,
@@ -124,7 +125,7 @@ def recorded_line(locale_dir: Path) -> LineFactory:
             "name": "primary", "broker_id": "9999", "user_id": "160219", "md_address": address,
             "secrets": {"password": password},
         }  # fmt: skip
-        job = {"account": account, "options": {"native_module": module, **(options or {})}}
+        job = {"feed": feed, "account": account, "options": {"native_module": module, **(options or {})}}
         assert process.stdin is not None
         process.stdin.write(json.dumps(job).encode() + b"\n")
         try:

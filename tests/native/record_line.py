@@ -1,6 +1,6 @@
-"""Run a CtpSource in this process and write what it tells its sink: one JSON object a line on the descriptor given.
+"""Run a CtpSource or SoptSource here and write what it tells its sink: one JSON object a line on the descriptor given.
 
-    python record_line.py FD    # standard input: a JSON object {account, options}, then commands, one a line:
+    python record_line.py FD    # standard input: a JSON object {feed, account, options}, then commands, one a line:
                                 # ["subscribe", "SHFE.rb2510", …] ["unsubscribe", …] ["close"]
 
 Standard output belongs to the vendor library, so the record goes to another descriptor.
@@ -9,6 +9,7 @@ Standard output belongs to the vendor library, so the record goes to another des
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -16,11 +17,13 @@ import threading
 from collections.abc import Iterable
 
 import msgspec
-from gateway_ctp.source import CtpSource
 
 from gateway.clock import SystemClock
 from gateway.errors import FeedgateError
 from gateway.model import Account, Instrument, LineId, LineState, Tick
+from gateway.thost.source import ThostSource
+
+SOURCES = {"ctp": "gateway_ctp.source:CtpSource", "sopt": "gateway_sopt.source:SoptSource"}
 
 
 class JsonSink:
@@ -29,7 +32,7 @@ class JsonSink:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
-        self.source: CtpSource | None = None
+        self.source: ThostSource | None = None
 
     def write(self, kind: str, **fields: object) -> None:
         line = json.dumps({"kind": kind, **fields}, ensure_ascii=False).encode() + b"\n"
@@ -67,7 +70,10 @@ async def main(descriptor: int) -> None:
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     job = json.loads(await stdin.readline())
     account = msgspec.convert(job["account"], Account)
-    source = sink.source = CtpSource(account, LineId("ctp", account.name), job["options"])
+    module, _, name = SOURCES[job["feed"]].partition(":")
+    made = getattr(importlib.import_module(module), name)
+    source: ThostSource = made(account, LineId(job["feed"], account.name), job["options"])
+    sink.source = source
     try:
         await source.start(sink)
         while line := await stdin.readline():

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from gateway_ctp.catalogue import build_catalogue
+from gateway_ctp.family import CTP
 
 from gateway.errors import CatalogueError
 from gateway.model import Account
+from gateway.thost.catalogue import build_catalogue
 from tests.native.conftest import child_environment, require
 from tests.native.tts_front import Mode, TtsFront
 
@@ -107,7 +108,7 @@ async def test_the_contract_list_of_a_front_that_does_not_answer_is_an_error_aft
         account = Account(**{name: getattr(ACCOUNT, name) for name in ACCOUNT.__struct_fields__} | {
             "td_address": front.address,
         })  # fmt: skip
-        catalogue = build_catalogue(account, {"connect_timeout": 1, "locale_dir": str(locale_dir)})
+        catalogue = build_catalogue(CTP, account, {"connect_timeout": 1, "locale_dir": str(locale_dir)})
         with pytest.raises(CatalogueError, match="did not answer") as caught:
             await catalogue.contracts()
         assert front.connections >= 1

@@ -43,7 +43,10 @@ class LastRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class LastReply(msgspec.Struct, frozen=True, kw_only=True):
-    """Ticks exactly as they were published: msgpack arrays in a msgpack map, or JSON objects in JSON."""
+    """Ticks exactly as they were published: msgpack arrays in a msgpack map, or JSON objects in JSON.
+
+    A codec of the gateway's program, with a name of its own, travels as binary strings in a msgpack map.
+    """
 
     epoch: int
     """When it changes between two pages, the gateway was restarted: begin again without a cursor."""
@@ -53,8 +56,9 @@ class LastReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContractsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The catalogue, as far as it matches."""
+    """The catalogue, as far as it matches; of one feed, or of all (None)."""
 
+    feed: str | None = None
     patterns: Patterns = ("*",)
     cursor: Cursor = 0
     limit: Limit = MAX_LIMIT

@@ -5,21 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from gateway_ctp.layout import FIELDS, FULL
+from gateway_ctp.layout import DEPTH, FIELDS, TEXTS
 
 DBL_MAX = sys.float_info.max
-
-_TEXTS = {
-    "TradingDay",
-    "reserve1",
-    "ExchangeID",
-    "reserve2",
-    "UpdateTime",
-    "ActionDay",
-    "InstrumentID",
-    "ExchangeInstID",
-}
-_COUNTS = {"Volume", "UpdateMillisec", *(f"{side}Volume{n}" for side in ("Bid", "Ask") for n in range(1, 6))}
 
 TYPICAL: dict[str, object] = {
     "TradingDay": "20251121", "ActionDay": "20251121", "UpdateTime": "10:00:01", "UpdateMillisec": 500,
@@ -42,13 +30,13 @@ def pack(fields: Mapping[str, object]) -> bytes:
     values: list[object] = []
     for name in FIELDS:
         value = fields.get(name)
-        if name in _TEXTS:
+        if name in TEXTS:
             values.append(value if isinstance(value, bytes) else str(value or "").encode("gb18030"))
-        elif name in _COUNTS:
+        elif name in DEPTH.integers:
             values.append(int(value or 0))  # type: ignore[call-overload]  # csv cells are text
         else:
             values.append(float(value or 0.0))  # type: ignore[arg-type]  # csv cells are text
-    return FULL.pack(*values)
+    return DEPTH.struct.pack(*values)
 
 
 def row_fields(row: Mapping[str, str], *, absent: float = DBL_MAX) -> dict[str, object]:
@@ -56,9 +44,9 @@ def row_fields(row: Mapping[str, str], *, absent: float = DBL_MAX) -> dict[str, 
     fields: dict[str, object] = {}
     for name in FIELDS:
         text = row.get(name)
-        if name in _TEXTS:
+        if name in TEXTS:
             fields[name] = text or ""
-        elif name in _COUNTS:
+        elif name in DEPTH.integers:
             fields[name] = int(text or 0)
         else:
             fields[name] = absent if text in (None, "N/A") else float(text)

@@ -5,13 +5,15 @@ import ctypes
 from types import SimpleNamespace
 
 import pytest
-from gateway_ctp import catalogue, catalogue_child, trader
-from gateway_ctp.catalogue import build_catalogue, contracts_of
-from gateway_ctp.trader import COLUMNS, TraderQuery
+from gateway_ctp.family import CTP
 
 from gateway.clock import SystemClock
 from gateway.errors import CatalogueError
 from gateway.model import Account, Contract, Instrument
+from gateway.thost import catalogue, locales, query_child, trader
+from gateway.thost.catalogue import build_catalogue, contracts_of
+from gateway.thost.query import Job
+from gateway.thost.trader import COLUMNS, TraderQuery
 from plugins.ctp.tests.vendor_standin import Api, _swig_struct
 
 ACCOUNT = Account(
@@ -21,11 +23,11 @@ ACCOUNT = Account(
 ROWS = [
     dict(zip(COLUMNS, row, strict=True))
     for row in [
-        ("rb2601", "SHFE", "螺纹钢2601", "rb", "1", 10, 1.0, "20260115"),
-        ("m2605-C-3000", "DCE", "豆粕期权", "m_o", "2", 10, 0.5, "20260413"),
-        ("SP a2605&a2609", "DCE", "跨期", "a&a", "3", 10, 1.0, ""),
-        ("odd", "SHFE", "", "x", "9", 0, 1.7976931348623157e308, "bad"),
-        ("", "SHFE", "no code", "", "1", 1, 1.0, ""),
+        ("rb2601", "SHFE", "螺纹钢2601", "rb", "1", 10, 1.0, "20260115", "", 0.0, ""),
+        ("m2605-C-3000", "DCE", "豆粕期权", "m_o", "2", 10, 0.5, "20260413", "m2605", 3000.0, "1"),
+        ("SP a2605&a2609", "DCE", "跨期", "a&a", "3", 10, 1.0, "", "", 0.0, ""),
+        ("odd", "SHFE", "", "x", "9", 0, 1.7976931348623157e308, "bad", "", 0.0, ""),
+        ("", "SHFE", "no code", "", "1", 1, 1.0, "", "", 0.0, ""),
     ]
 ]
 TIMERS = {"connect": 0.2, "login": 0.2, "query": 0.2}
@@ -142,14 +144,14 @@ def test_a_query_that_comes_too_early_is_asked_again(monkeypatch, early):
 
 
 def test_rows_become_contracts_and_rows_without_a_code_are_left_out():
-    assert list(contracts_of(ROWS)) == [
+    assert list(contracts_of(CTP, ROWS)) == [
         Contract(
             instrument=Instrument("SHFE", "rb2601"), name="螺纹钢2601", product="rb", kind="future",
             multiplier=10, price_tick=1.0, expire_date=20260115,
         ),
         Contract(
             instrument=Instrument("DCE", "m2605-C-3000"), name="豆粕期权", product="m_o", kind="option",
-            multiplier=10, price_tick=0.5, expire_date=20260413,
+            multiplier=10, price_tick=0.5, expire_date=20260413, underlying="m2605", strike=3000.0, option_type="call",
         ),
         Contract(
             instrument=Instrument("DCE", "SP a2605&a2609"), name="跨期", product="a&a", kind="combination",
@@ -161,33 +163,33 @@ def test_rows_become_contracts_and_rows_without_a_code_are_left_out():
 
 def test_a_catalogue_without_an_account_or_with_a_bad_one_is_refused_when_it_is_made():
     with pytest.raises(CatalogueError, match="name an account"):
-        build_catalogue(None, {})
+        build_catalogue(CTP, None, {})
     with pytest.raises(CatalogueError, match="no trader front"):
-        build_catalogue(Account(name="primary", secrets={"password": "secret-word"}), {})
+        build_catalogue(CTP, Account(name="primary", secrets={"password": "secret-word"}), {})
     with pytest.raises(CatalogueError, match="could not convert"):
-        build_catalogue(ACCOUNT, {"query_timeout": "soon"})
+        build_catalogue(CTP, ACCOUNT, {"query_timeout": "soon"})
 
 
 @pytest.fixture
 def no_locale_needed(monkeypatch):
-    monkeypatch.setattr("gateway_ctp.locales.environment", lambda _: {})
+    monkeypatch.setattr("gateway.thost.locales.environment", lambda _: {})
 
 
 async def test_the_child_reports_what_it_cannot_do_over_its_own_pipe(no_locale_needed):
-    if catalogue.locales.is_loadable():
+    if locales.is_loadable():
         pytest.skip("this process finds the locale, so the child could go on")
     with pytest.raises(CatalogueError, match=r"zh_CN\.GB18030"):
-        await build_catalogue(ACCOUNT, {}).contracts()
+        await build_catalogue(CTP, ACCOUNT, {}).contracts()
 
 
 async def test_a_child_that_dies_is_told_with_its_signal_and_without_the_account(monkeypatch, tmp_path, caplog):
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\necho last words >&2\nkill -SEGV $$\n")
     script.chmod(0o755)
-    monkeypatch.setattr("gateway_ctp.locales.environment", lambda _: {})
+    monkeypatch.setattr("gateway.thost.locales.environment", lambda _: {})
     monkeypatch.setattr(catalogue.sys, "executable", str(script))
     with pytest.raises(CatalogueError, match="SIGSEGV") as caught:
-        await build_catalogue(ACCOUNT, {}).contracts()
+        await build_catalogue(CTP, ACCOUNT, {}).contracts()
     assert "last words" in caplog.text
     assert "secret" not in str(caught.value) + caplog.text
 
@@ -196,17 +198,17 @@ async def test_a_child_that_hangs_is_killed_after_the_sum_of_the_timers(monkeypa
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\nexec sleep 600\n")
     script.chmod(0o755)
-    monkeypatch.setattr("gateway_ctp.locales.environment", lambda _: {})
+    monkeypatch.setattr("gateway.thost.locales.environment", lambda _: {})
     monkeypatch.setattr(catalogue.sys, "executable", str(script))
     monkeypatch.setattr(catalogue, "_SPARE_S", 0.1)
     options = {"connect_timeout": 0, "login_timeout": 0, "query_timeout": 0}
     with pytest.raises(CatalogueError, match="did not end within"):
-        await build_catalogue(ACCOUNT, options).contracts()
+        await build_catalogue(CTP, ACCOUNT, options).contracts()
 
 
 def test_the_child_answers_with_rows_or_with_an_error(monkeypatch):
-    job = catalogue_child.Job(ACCOUNT, "openctp_ctp", TIMERS)
-    monkeypatch.setattr(catalogue_child.native, "load_trader", lambda _: TraderModule())
-    assert catalogue_child.answer(job).rows == ROWS
-    monkeypatch.setattr(catalogue_child.native, "load_trader", lambda _: TraderModule(login=info(3, "no")))
-    assert "login refused: 3 no" in catalogue_child.answer(job).error
+    job = Job(ACCOUNT, "openctp_ctp.thosttraderapi", TIMERS, COLUMNS)
+    monkeypatch.setattr(query_child, "load", lambda *_, **__: TraderModule())
+    assert query_child.answer(job).rows == ROWS
+    monkeypatch.setattr(query_child, "load", lambda *_, **__: TraderModule(login=info(3, "no")))
+    assert "login refused: 3 no" in query_child.answer(job).error

@@ -5,14 +5,14 @@ from collections import Counter
 from datetime import datetime
 
 import pytest
-from gateway_ctp.layout import FIELDS, SIZE
+from gateway_ctp.layout import DEPTH, FIELDS, TEXTS
 from gateway_ctp.parse import Parser
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.codec import CODECS, MsgpackOrigin, encode_market
 from gateway.model import SHANGHAI, Instrument, Tick
-from plugins.ctp.tests.records import _COUNTS, _TEXTS, DBL_MAX, TYPICAL, pack, record
+from plugins.ctp.tests.records import DBL_MAX, TYPICAL, pack, record
 
 
 def moment_ns(text: str) -> int:
@@ -197,7 +197,7 @@ def test_a_record_that_cannot_be_a_tick_is_rejected_with_its_word(changes, word)
     assert reject_word(record(**changes)) == word
 
 
-@pytest.mark.parametrize("size", [0, 1, SIZE - 1, SIZE + 1])
+@pytest.mark.parametrize("size", [0, 1, DEPTH.size - 1, DEPTH.size + 1])
 def test_a_record_of_another_size_is_rejected(size):
     assert reject_word(bytes(size)) == "size"
 
@@ -236,7 +236,7 @@ def test_spread_and_option_codes_keep_their_spelling():
     assert parse_one(record(InstrumentID="m2605-C-3000"), parser=parser).code == "m2605-C-3000"
 
 
-@given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.binary(max_size=2 * SIZE)), max_size=4))
+@given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.binary(max_size=2 * DEPTH.size)), max_size=4))
 def test_random_bytes_are_counted_and_never_raise(batch):
     rejects: Counter[str] = Counter()
     ticks = Parser({"rb": "SHFE"}).parse(batch, lambda word: rejects.update([word]))
@@ -248,9 +248,9 @@ _INTS = st.one_of(st.integers(-(2**31), 2**31 - 1), st.integers(0, 999))
 
 
 def _value(name: str) -> st.SearchStrategy[object]:
-    if name in _TEXTS:
+    if name in TEXTS:
         return st.one_of(st.just(str(TYPICAL.get(name, ""))), st.binary(max_size=9))
-    return _INTS if name in _COUNTS else _FLOATS
+    return _INTS if name in DEPTH.integers else _FLOATS
 
 
 @given(st.fixed_dictionaries({name: _value(name) for name in FIELDS}), st.integers(0, 2**62))
@@ -274,10 +274,10 @@ def test_whatever_the_fields_hold_a_tick_is_finite_consistent_and_survives_the_w
         assert encode_market(back) == encode_market(tick)
 
 
-@given(st.binary(min_size=1, max_size=40), st.integers(0, SIZE - 1))
+@given(st.binary(min_size=1, max_size=40), st.integers(0, DEPTH.size - 1))
 def test_a_record_with_some_bytes_overwritten_never_raises(junk, at):
     data = bytearray(record())
     data[at : at + len(junk)] = junk
     rejects: list[str] = []
-    ticks = Parser({"rb": "SHFE"}).parse([(0, bytes(data[:SIZE]))], rejects.append)
+    ticks = Parser({"rb": "SHFE"}).parse([(0, bytes(data[: DEPTH.size]))], rejects.append)
     assert len(ticks) + len(rejects) == 1

@@ -8,11 +8,12 @@ from importlib.metadata import entry_points
 import gateway_ctp
 import pluggy
 import pytest
-from gateway_ctp.checks import check
+from gateway_ctp.family import CTP
 from gateway_ctp.source import CtpSource
 
 from gateway.hookspecs import PROJECT, Hooks
 from gateway.model import Account
+from gateway.thost.checks import check
 
 GOOD = Account(
     name="primary", broker_id="9999", user_id="160219", md_address="tcp://127.0.0.1:1",
@@ -26,7 +27,7 @@ def changed(**fields: object) -> Account:
 
 @pytest.fixture(autouse=True)
 def with_locale(monkeypatch):
-    monkeypatch.setattr("gateway_ctp.locales.findings", lambda _: [])
+    monkeypatch.setattr("gateway.thost.locales.findings", lambda _: [])
 
 
 def test_the_plugin_brings_a_native_feed_and_a_catalogue_named_ctp():
@@ -46,7 +47,7 @@ def test_the_distribution_announces_the_plugin_by_its_entry_point():
 
 
 def test_a_good_account_has_no_findings():
-    assert list(check(GOOD, {"exchanges": {"rb": "SHFE"}})) == []
+    assert list(check(CTP, GOOD, {"exchanges": {"rb": "SHFE"}})) == []
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,6 @@ def test_a_good_account_has_no_findings():
     ],
 )
 def test_each_mistake_is_one_finding_that_names_it_without_the_secret(account, options, words):
-    (finding,) = check(account, options)
+    (finding,) = check(CTP, account, options)
     assert words in finding
     assert "secret" not in finding

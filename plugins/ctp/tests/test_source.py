@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from gateway_ctp import source as source_module
 from gateway_ctp.source import CtpSource
 
 from gateway.errors import LineError
 from gateway.model import Account, Instrument, LineId
 from gateway.ports import ParsingSource
+from gateway.thost import source as source_module
 from plugins.ctp.tests.recording_sink import RecordingSink
 from plugins.ctp.tests.records import record
 from plugins.ctp.tests.vendor_standin import MarketDataModule, depth_members
@@ -28,7 +28,7 @@ class Rig:
     def __init__(self, options: dict[str, object] | None = None, members=None) -> None:
         self.module = MarketDataModule(members)
         self.sink = RecordingSink()
-        self.source = CtpSource(ACCOUNT, LineId("ctp", "primary"), options or {}, load=lambda _: self.module)
+        self.source = CtpSource(ACCOUNT, LineId("ctp", "primary"), options or {}, load=lambda: self.module)
 
     @property
     def api(self):
@@ -214,5 +214,5 @@ def test_a_bad_front_or_module_is_refused_when_the_source_is_made():
     line = LineId("ctp", "primary")
     with pytest.raises(LineError, match="tcp://HOST:PORT"):
         CtpSource(Account(name="primary", md_address="127.0.0.1:1"), line, {})
-    with pytest.raises(LineError, match="openctp_ctp, openctp_tts"):
+    with pytest.raises(LineError, match="openctp_ctp, openctp_tts, standin"):
         CtpSource(ACCOUNT, line, {"native_module": "os"})

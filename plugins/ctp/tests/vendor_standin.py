@@ -1,4 +1,4 @@
-"""A pure-Python stand-in for the vendor's SWIG modules: the names, the struct in real memory, no threads."""
+"""A library that only remembers its calls: the names, the struct in real memory, no threads, no market."""
 
 # ruff: noqa: N802 - the vendor fixes the names
 
@@ -8,48 +8,14 @@ import ctypes
 from types import SimpleNamespace
 from typing import Any
 
-from gateway_ctp.layout import FIELDS
+from gateway_ctp.layout import DEPTH
 
-from plugins.ctp.tests.records import _COUNTS, _TEXTS
-
-_SIZES = {"InstrumentID": 81, "ExchangeInstID": 81, "reserve1": 31, "reserve2": 31}
-
-
-class _Address:
-    def __init__(self, memory: ctypes.Structure) -> None:
-        self._memory = memory
-
-    def __int__(self) -> int:
-        return ctypes.addressof(self._memory)
-
-
-def _swig_struct(name: str, members: list[tuple[str, Any]]) -> type:
-    memory = type(f"{name}Memory", (ctypes.Structure,), {"_fields_": members})
-
-    def init(self: Any) -> None:
-        self._memory = memory()
-        self.this = _Address(self._memory)
-
-    def member(key: str) -> property:
-        def get(self: Any) -> Any:
-            value = getattr(self._memory, key)
-            return value.decode("gb18030") if isinstance(value, bytes) else value
-
-        def put(self: Any, value: Any) -> None:
-            setattr(self._memory, key, value.encode("gb18030") if isinstance(value, str) else value)
-
-        return property(get, put)
-
-    return type(name, (), {"__init__": init, **{key: member(key) for key, _ in members}})
+from gateway.thost.standin.swig import depth_members as members_of
+from gateway.thost.standin.swig import struct_class as _swig_struct
 
 
 def depth_members() -> list[tuple[str, Any]]:
-    def kind(name: str) -> Any:
-        if name in _TEXTS:
-            return ctypes.c_char * _SIZES.get(name, 9)
-        return ctypes.c_int if name in _COUNTS else ctypes.c_double
-
-    return [(name, kind(name)) for name in FIELDS]
+    return members_of(DEPTH)
 
 
 class Api:

@@ -125,8 +125,12 @@ class Market:
         rows = enumerate(self._last.items())
         return ((at, payload) for at, (name, payload) in islice(rows, start, None) if wanted(name))
 
-    def contracts(self) -> Sequence[Contract]:
-        return self.catalogue
+    def contracts(self, feed: str | None = None) -> Sequence[Contract]:
+        return [one for one in self.catalogue if feed is None or self.lists(feed, one)]
+
+    def lists(self, feed: str, contract: Contract) -> bool:
+        """Every feed of this market has its own exchange, where it has several."""
+        return feed == "ctp" or contract.instrument.exchange == feed.upper()
 
     def lines(self) -> Sequence[LineStatus]:
         return [

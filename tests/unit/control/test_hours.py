@@ -63,6 +63,7 @@ def test_a_feed_that_is_always_open_asks_no_calendar() -> None:
     sunday = ns("2026-11-22 03:00")
     assert phases.phase(NEW, sunday) == "open"
     assert phases.any_open(sunday)
+    assert phases.open_share(sunday) == 1
     assert always.session("sim", sunday) == "day"
     ledger = always.ledger_phases("sim")
     assert (ledger.phase(NEW, sunday), ledger.trading_day(NEW, sunday)) == ("open", 20261122)
@@ -170,6 +171,7 @@ def test_past_the_calendars_end_a_running_gateway_is_closed_and_says_so_once(cap
         assert market.session("ctp", after + step * MINUTE_NS) == "closed"
         assert phases.phase(STEEL, after) == "closed"
         assert not phases.any_open(after)
+        assert phases.open_share(after) == 0
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert "a test list ends on 2026-11-30" in record.getMessage()

@@ -98,6 +98,16 @@ async def test_contracts_are_listed_by_pattern_and_paged(bus, market, service) -
     assert codes == ["rb0", "rb1", "rb2", "rb3", "rb4", "rb5"]
 
 
+async def test_contracts_of_one_feed_are_its_own_and_an_unknown_feed_is_an_error(bus, market, service) -> None:
+    market.rows = {"ctp:primary": [], "sse:primary": []}
+    market.list_contracts("SHFE.rb1", "SSE.1", "SSE.2")
+    reply = json_of(await ask(bus, "contracts", {"feed": "sse"}))
+    assert [row["instrument"]["code"] for row in reply["contracts"]] == ["1", "2"]
+    assert len(json_of(await ask(bus, "contracts", {}))["contracts"]) == 3
+    with pytest.raises(ControlError, match="no feed 'nothing' here; the feeds are: ctp, sse"):
+        await ask(bus, "contracts", {"feed": "nothing"})
+
+
 async def test_subscriptions_tell_state_and_reason_by_line(bus, market, service) -> None:
     market.rows = {
         "ctp:primary": [

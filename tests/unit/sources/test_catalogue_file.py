@@ -81,8 +81,63 @@ def test_the_recorded_stock_options_are_read(data: Path) -> None:
     assert len(contracts) == 174
     assert contracts[0] == Contract(
         instrument=Instrument("SSE", "10001771"), name="50ETF购4月2.50", product="510050", kind="option",
-        multiplier=10_000, expire_date=20190424,
+        multiplier=10_000, expire_date=20190424, underlying="510050", strike=2.5, option_type="call", adjustments=0,
     )  # fmt: skip
+    adjusted = [contract for contract in contracts if contract.adjustments]
+    assert {(contract.adjustments, contract.multiplier) for contract in adjusted} == {(1, 10_202)}
+    assert {contract.multiplier for contract in contracts if not contract.adjustments} == {10_000}
+    assert len(adjusted) == 24
+    assert Counter(contract.option_type for contract in contracts) == {"call": 87, "put": 87}
+
+
+OPTION = "exchange,code,kind,underlying,strike,option_type,trading_code,adjustments\n"
+
+
+def test_an_options_terms_are_read_from_our_own_columns(tmp_path: Path) -> None:
+    rows = [
+        "SSE,10004567,option,510050,2.5,call,510050C2612M02500,",
+        "SSE,10004568,option,510050,2.451,put,510050P2612A02451,",
+        "SZSE,90001234,option,159919,4,call,,2",
+        "DCE,m2605-C-3000,option,m2605,3000,call,,",
+    ]
+    read_back = read(tmp_path, OPTION + "\n".join(rows) + "\n")
+    assert [(one.underlying, one.strike, one.option_type, one.adjustments) for one in read_back] == [
+        ("510050", 2.5, "call", 0), ("510050", 2.451, "put", 1), ("159919", 4.0, "call", 2),
+        ("m2605", 3000.0, "call", None),
+    ]  # fmt: skip
+    assert read_back[0].trading_code == "510050C2612M02500"
+
+
+def test_a_shanghai_list_tells_adjusted_contracts_by_the_letter_behind_the_strike(tmp_path: Path) -> None:
+    head = "us_code,option_code,option_name,strike_price,call_put,last_tradedate,multiplier\n"
+    plain = "510050.SH,10001771.SH,50ETF购4月2.50,2.5,认购,2019-04-24,10000.0\n"
+    adjusted = "510050.SH,10001521.SH,50ETF沽6月2205A,2.205,认沽,2019-06-26,10202.0\n"
+    first, second = read(tmp_path, head + plain + adjusted)
+    assert (first.option_type, first.strike, first.adjustments) == ("call", 2.5, 0)
+    assert (second.option_type, second.strike, second.adjustments) == ("put", 2.205, 1)
+    assert (second.underlying, second.multiplier) == ("510050", 10_202)
+
+
+def test_a_ctp_list_with_option_columns_fills_them_for_options_only(tmp_path: Path) -> None:
+    head = "INSTRUMENTID,EXCHANGEID,PRODUCTCLASS,UNDERLYINGINSTRID,STRIKEPRICE,OPTIONSTYPE\n"
+    future, option = read(tmp_path, f"{head}m2605,DCE,1,m,0,\nm2605-P-3000,DCE,2,m2605,3000,2\n")
+    assert (future.underlying, future.strike, future.option_type) == ("", None, "")
+    assert (option.underlying, option.strike, option.option_type) == ("m2605", 3000.0, "put")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("SSE,1,option,510050,0,call,,", "strike '0' is not a price"),
+        ("SSE,1,option,510050,2.5,C,,", "option_type 'C' is not one of call, put"),
+        ("SSE,1,option,510050,2.5,call,,-1", "adjustments '-1' is not a whole number"),
+        ("SSE,1,option,510050,2.5,call,,A", "adjustments 'A' is not a whole number"),
+    ],
+)
+def test_an_option_with_a_bad_term_is_an_error_that_names_the_column(tmp_path: Path, row: str, words: str) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        read(tmp_path, f"{OPTION}{row}\n")
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from gateway.hookspecs import CatalogueKind, FeedKind, hookimpl
-from gateway_ctp import locales
-from gateway_ctp.catalogue import CATALOGUE_OPTIONS, build_catalogue
-from gateway_ctp.checks import FEED_OPTIONS, check
+from gateway.thost import catalogue, checks
+from gateway_ctp.family import CTP
 from gateway_ctp.source import CtpSource
 
 __all__ = ["gateway_catalogues", "gateway_feeds"]
@@ -18,12 +18,12 @@ def gateway_feeds() -> Sequence[FeedKind]:
     """The kind ``ctp``."""
     return (
         FeedKind(
-            name="ctp",
+            name=CTP.name,
             factory=CtpSource,
             native=True,
-            options=FEED_OPTIONS,
-            environment=locales.environment,
-            check=check,
+            options=checks.OPTIONS,
+            environment=CTP.environment,
+            check=partial(checks.check, CTP),
         ),
     )
 
@@ -31,4 +31,5 @@ def gateway_feeds() -> Sequence[FeedKind]:
 @hookimpl
 def gateway_catalogues() -> Sequence[CatalogueKind]:
     """The trader API's instrument query."""
-    return (CatalogueKind(name="ctp", build=build_catalogue, options=CATALOGUE_OPTIONS),)
+    build = partial(catalogue.build_catalogue, CTP)
+    return (CatalogueKind(name=CTP.name, build=build, options=catalogue.OPTIONS),)

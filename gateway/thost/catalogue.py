@@ -14,48 +14,50 @@ import msgspec
 
 from gateway.errors import CatalogueError, LineError
 from gateway.model import Account, Contract, Instrument
-from gateway_ctp import locales, native
-from gateway_ctp.front import parse_fronts
-from gateway_ctp.query import Job, Outcome
-from gateway_ctp.trader import Row
+from gateway.thost.family import Family
+from gateway.thost.fronts import parse_fronts
+from gateway.thost.options import option_terms, whole
+from gateway.thost.query import Job, Outcome
+from gateway.thost.trader import Row
 
 log = logging.getLogger(__name__)
 
 TIMERS: Final = {"connect_timeout": 15.0, "login_timeout": 15.0, "query_timeout": 60.0}
 """Seconds, by the option that changes them."""
-CATALOGUE_OPTIONS: Final = frozenset({"native_module", "locale_dir", *TIMERS})
+OPTIONS: Final = frozenset({"native_module", "locale_dir", *TIMERS})
 
 _SPARE_S: Final = 15.0
 """For starting the process and letting go of the library, on top of the timers inside."""
 _STDERR_LIMIT: Final = 4_000
-_KINDS: Final = {"1": "future", "2": "option", "6": "option", "3": "combination"}
 _LIMIT: Final = 1e150
 
 
-def build_catalogue(account: Account | None, options: Mapping[str, Any]) -> CtpCatalogue:
+def build_catalogue(family: Family, account: Account | None, options: Mapping[str, Any]) -> TraderCatalogue:
     """Raises CatalogueError when the account or an option cannot work."""
     if account is None:
-        raise CatalogueError("the ctp catalogue logs in at the trader front: name an account for it")
-    return CtpCatalogue(account, options)
+        raise CatalogueError(f"the {family.name} catalogue logs in at the trader front: name an account for it")
+    return TraderCatalogue(family, account, options)
 
 
-class CtpCatalogue:
+class TraderCatalogue:
     """Asks the counter for its instruments, each time in a fresh process."""
 
-    def __init__(self, account: Account, options: Mapping[str, Any]) -> None:
+    def __init__(self, family: Family, account: Account, options: Mapping[str, Any]) -> None:
         if not account.td_address:
             raise CatalogueError(
                 f"account {account.name} has no trader front, and only that lists the contracts: set its TD_ADDRESS, "
-                "APP_ID and AUTH_CODE, or name the contracts (FEEDGATE_FEEDS__CTP__INSTRUMENTS=SHFE.rb2601,...)"
+                "APP_ID and AUTH_CODE, or name the contracts "
+                f"(FEEDGATE_FEEDS__{family.name.upper()}__INSTRUMENTS={family.example},...)"
             )
         try:
             parse_fronts(account.td_address)
-            module = native.module_name(options)
+            library = family.library(options)
             timers = {key.removesuffix("_timeout"): float(options.get(key, value)) for key, value in TIMERS.items()}
         except (LineError, ValueError, TypeError) as error:
-            raise CatalogueError(f"the ctp catalogue cannot use account {account.name}: {error}") from None
+            raise CatalogueError(f"the {family.name} catalogue cannot use account {account.name}: {error}") from None
         self._options = options
-        self._job = Job(account, module, timers)
+        self._family = family
+        self._job = Job(account, library.trader, timers, family.columns, library.needs_locale)
 
     async def contracts(self) -> Sequence[Contract]:
         """All contracts of the counter. Seconds; raises CatalogueError with the vendor's words."""
@@ -64,14 +66,14 @@ class CtpCatalogue:
         outcome = await self._run_child(environment, limit)
         if outcome.error:
             raise CatalogueError(outcome.error)
-        contracts = list(contracts_of(outcome.rows))
+        contracts = list(contracts_of(self._family, outcome.rows))
         if not contracts:
             raise CatalogueError("the counter sent an empty contract list: ask again in its service hours")
         return contracts
 
     def _environment(self) -> dict[str, str]:
         try:
-            return locales.environment(self._options)
+            return self._family.environment(self._options)
         except Exception as error:
             raise CatalogueError(str(error)) from error
 
@@ -87,7 +89,7 @@ class CtpCatalogue:
                     *(f"{name}={value}" for name, value in environment.items()),
                     sys.executable,
                     "-m",
-                    "gateway_ctp.catalogue_child",
+                    "gateway.thost.query_child",
                     str(writing),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.DEVNULL,
@@ -122,22 +124,23 @@ class CtpCatalogue:
             raise CatalogueError(f"the instrument query's answer cannot be read: {error}") from None
 
 
-def contracts_of(rows: Iterable[Row]) -> Iterable[Contract]:
+def contracts_of(family: Family, rows: Iterable[Row]) -> Iterable[Contract]:
     """The vendor's rows as contracts; rows without a code or an exchange are left out."""
     for row in rows:
         code, exchange = str(row["InstrumentID"]), str(row["ExchangeID"])
         if not code or not exchange:
             continue
         price_tick = float(row["PriceTick"])
-        expire = str(row["ExpireDate"])
+        kind = family.product_kinds.get(str(row["ProductClass"]), "other")
         yield Contract(
-            instrument=Instrument(exchange, code),
+            instrument=Instrument(family.exchanges.get(exchange, exchange), code),
             name=str(row["InstrumentName"]),
             product=str(row["ProductID"]),
-            kind=_KINDS.get(str(row["ProductClass"]), "other"),
+            kind=kind,
             multiplier=int(row["VolumeMultiple"]) or None,
             price_tick=price_tick if 0 < price_tick < _LIMIT else None,
-            expire_date=int(expire) if expire.isdigit() else None,
+            expire_date=whole(row["ExpireDate"]),
+            **(option_terms(row) if kind == "option" else {}),
         )
 
 

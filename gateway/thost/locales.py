@@ -51,8 +51,8 @@ def findings(options: Mapping[str, Any], *, i18n: Path = Path("/usr/share/i18n")
     if is_built(directory_of(options)) or in_system_archive():
         return []
     if shutil.which("localedef") is None:
-        return [f"the CTP library needs the locale {NAME} and `localedef` is not there to build it: {_FIX}"]
-    return [_missing(i18n)] if not _has_sources(i18n) else []
+        return [f"the vendor library needs the locale {NAME} and `localedef` is not there to build it: {_FIX}"]
+    return [_missing(i18n)] if not has_sources(i18n) else []
 
 
 def is_built(directory: Path) -> bool:
@@ -73,7 +73,7 @@ def in_system_archive(localedef: str = "localedef") -> bool:
 
 def build(directory: Path, *, localedef: str = "localedef", i18n: Path = Path("/usr/share/i18n")) -> None:
     """Write the locale into ``directory``. Safe when several processes do it at once. Raises PluginError."""
-    if not _has_sources(i18n):
+    if not has_sources(i18n):
         raise PluginError(_missing(i18n), fix=_FIX)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -120,9 +120,10 @@ def _run_localedef(localedef: str, target: Path) -> None:
         raise PluginError(f"`{localedef}` could not build the locale {NAME} ({words}): {_FIX}", fix=_FIX)
 
 
-def _has_sources(i18n: Path) -> bool:
+def has_sources(i18n: Path) -> bool:
+    """Whether ``localedef`` finds there what it builds from."""
     return all((i18n / name).exists() or (i18n / f"{name}.gz").exists() for name in _SOURCES)
 
 
 def _missing(i18n: Path) -> str:
-    return f"the CTP library needs the locale {NAME}, and its sources are not in {i18n}: {_FIX}"
+    return f"the vendor library needs the locale {NAME}, and its sources are not in {i18n}: {_FIX}"

@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from gateway_ctp import locales, native
 
 from gateway.errors import LineError, PluginError
+from gateway.thost import locales
+from gateway.thost.family import Library, load
 
 
 def fake_localedef(directory: Path, script: str) -> str:
@@ -86,10 +87,10 @@ def test_the_archive_is_asked_by_its_list(tmp_path):
 def test_a_process_without_the_locale_refuses_to_import_the_library(monkeypatch):
     monkeypatch.setattr(locales, "is_loadable", lambda: False)
     with pytest.raises(LineError, match=r"zh_CN\.GB18030"):
-        native.load_market_data("openctp_ctp")
+        Library(distribution="openctp-ctp", market_data="openctp_ctp.thostmduserapi", trader="").load_market_data()
 
 
 def test_a_library_that_is_not_installed_is_named_with_the_command(monkeypatch):
     monkeypatch.setattr(locales, "is_loadable", lambda: True)
-    with pytest.raises(PluginError, match="pip install not_there"):
-        native.load_trader("not_there")
+    with pytest.raises(PluginError, match="pip install not-there"):
+        load("not_there.trader", "not-there")

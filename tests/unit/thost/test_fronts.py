@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from gateway_ctp.front import parse_fronts
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import LineError
+from gateway.thost.fronts import parse_fronts
 
 
 def test_one_or_several_fronts_are_read():

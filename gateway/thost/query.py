@@ -5,15 +5,18 @@ from __future__ import annotations
 import msgspec
 
 from gateway.model import Account
-from gateway_ctp.trader import Row
+from gateway.thost.trader import Row
 
 
 class Job(msgspec.Struct, frozen=True):
     """What the process is told."""
 
     account: Account
-    native_module: str
+    trader: str
+    """Where the trader module is, as in :attr:`gateway.thost.family.Library.trader`."""
     timers: dict[str, float]
+    columns: tuple[str, ...]
+    needs_locale: bool = True
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):

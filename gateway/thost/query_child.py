@@ -1,4 +1,4 @@
-"""``python -m gateway_ctp.catalogue_child FD``: one instrument query in a process of its own.
+"""``python -m gateway.thost.query_child FD``: one instrument query in a process of its own.
 
 Reads one JSON object from standard input (account, options), so that no secret is in the arguments or in the
 environment; writes one JSON object to the file descriptor FD: ``{"rows": […]}`` or ``{"error": "…"}``.
@@ -14,17 +14,18 @@ import msgspec
 
 from gateway.clock import SystemClock
 from gateway.errors import FeedgateError
-from gateway_ctp import native
-from gateway_ctp.query import Job, Outcome
-from gateway_ctp.trader import TraderQuery
+from gateway.thost.family import load
+from gateway.thost.query import Job, Outcome
+from gateway.thost.trader import TraderQuery
 
 
 def answer(job: Job) -> Outcome:
     """Run the query. Errors of ours become text; any other exception ends the process."""
-    with tempfile.TemporaryDirectory(prefix="feedgate-ctp-td-") as flow:
+    with tempfile.TemporaryDirectory(prefix="feedgate-td-") as flow:
         try:
-            module = native.load_trader(job.native_module)
-            return Outcome(rows=TraderQuery(module, job.account, job.timers, SystemClock()).run(flow))
+            module = load(job.trader, needs_locale=job.needs_locale)
+            query = TraderQuery(module, job.account, job.timers, SystemClock(), job.columns)
+            return Outcome(rows=query.run(flow))
         except FeedgateError as error:
             return Outcome(error=str(error))
 

@@ -1,6 +1,6 @@
 """The instrument query of the trader API: authenticate, log in, ask, all with our own timers.
 
-Runs in a short-lived process of its own (:mod:`gateway_ctp.catalogue_child`): the library may crash it, and writes to
+Runs in a short-lived process of its own (:mod:`gateway.thost.query_child`): the library may crash it, and writes to
 its standard output.
 """
 
@@ -9,14 +9,14 @@ its standard output.
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from gateway.clock import Clock
 from gateway.errors import CatalogueError
 from gateway.model import Account
-from gateway_ctp.front import parse_fronts
-from gateway_ctp.spi import SENT, disconnect_text, failed, words
+from gateway.thost.fronts import parse_fronts
+from gateway.thost.words import SENT, disconnect_text, failed, words
 
 _NOT_READY: Final = 90
 """``CTP:查询未就绪``: asked too early after the login; asking again helps."""
@@ -34,7 +34,11 @@ COLUMNS: Final = (
     "VolumeMultiple",
     "PriceTick",
     "ExpireDate",
+    "UnderlyingInstrID",
+    "StrikePrice",
+    "OptionsType",
 )
+"""What every counter of the family says about a contract. A library may name more (:class:`~.family.Library`)."""
 
 
 class _Event(NamedTuple):
@@ -45,10 +49,11 @@ class _Event(NamedTuple):
 class TraderCallbacks:
     """CThostFtdcTraderSpi's methods as far as they are needed; they hand over to a queue and return."""
 
-    def __init__(self, events: queue.SimpleQueue[_Event], rows: list[Row]) -> None:
+    def __init__(self, events: queue.SimpleQueue[_Event], rows: list[Row], columns: Sequence[str]) -> None:
         super().__init__()
         self._events = events
         self._rows = rows
+        self._columns = columns
 
     def OnFrontConnected(self) -> None:
         """The TCP connection stands."""
@@ -77,7 +82,7 @@ class TraderCallbacks:
             self._answer("instruments", info)
             return
         if field is not None:
-            self._rows.append({name: getattr(field, name) for name in COLUMNS})
+            self._rows.append({name: getattr(field, name) for name in self._columns})
         if last:
             self._events.put(_Event("instruments"))
 
@@ -88,9 +93,17 @@ class TraderCallbacks:
 class TraderQuery:
     """One query. Blocking; used once."""
 
-    def __init__(self, module: Any, account: Account, timers: Mapping[str, float], clock: Clock) -> None:
-        """``timers``: ``connect``, ``login`` and ``query`` in seconds."""
+    def __init__(
+        self,
+        module: Any,
+        account: Account,
+        timers: Mapping[str, float],
+        clock: Clock,
+        columns: Sequence[str] = COLUMNS,
+    ) -> None:
+        """``timers``: ``connect``, ``login`` and ``query`` in seconds. ``columns``: fields of a row, all of them."""
         self._module = module
+        self._columns = columns
         self._account = account
         self._fronts = parse_fronts(account.td_address)
         self._timers = timers
@@ -101,7 +114,9 @@ class TraderQuery:
     def run(self, flow_dir: str) -> list[Row]:
         """All contracts as the vendor's rows. Raises CatalogueError with the vendor's words."""
         module, account, rows = self._module, self._account, list[Row]()
-        spi = type("InstrumentSpi", (TraderCallbacks, module.CThostFtdcTraderSpi), {})(self._events, rows)
+        spi = type("InstrumentSpi", (TraderCallbacks, module.CThostFtdcTraderSpi), {})(
+            self._events, rows, self._columns
+        )
         api = module.CThostFtdcTraderApi.CreateFtdcTraderApi(f"{flow_dir}/")
         api.RegisterSpi(spi)
         try:

@@ -26,7 +26,7 @@ NEAR_NS: Final = 300 * SECOND_NS
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _SHANGHAI_NS = 8 * 3600 * SECOND_NS
 _OLDEST, _NEWEST = 1990, 2100
-_SATURDAY = 5
+SATURDAY: Final = 5
 
 
 class Days(NamedTuple):
@@ -79,7 +79,7 @@ def midnight_ns(day: dt.date) -> int:
 def weekday_before(day: dt.date) -> dt.date:
     """The last Monday-to-Friday before ``day``."""
     day -= dt.timedelta(days=1)
-    while day.weekday() >= _SATURDAY:
+    while day.weekday() >= SATURDAY:
         day -= dt.timedelta(days=1)
     return day
 
@@ -87,7 +87,7 @@ def weekday_before(day: dt.date) -> dt.date:
 def weekday_after(day: dt.date) -> dt.date:
     """The first Monday-to-Friday after ``day``."""
     day += dt.timedelta(days=1)
-    while day.weekday() >= _SATURDAY:
+    while day.weekday() >= SATURDAY:
         day += dt.timedelta(days=1)
     return day
 
@@ -102,14 +102,21 @@ def day_of(moment_ns: int) -> dt.date:
     return dt.date.fromordinal((moment_ns + _SHANGHAI_NS) // DAY_NS + _EPOCH)
 
 
-def read_days(action_text: bytes, trading_text: bytes) -> Days | None:
-    """What the two day fields mean together; None when neither is a date."""
+def read_days(action_text: bytes, trading_text: bytes, *, nights: bool = True) -> Days | None:
+    """What the two day fields mean together; None when neither is a date.
+
+    Without ``nights`` every tick of a trading day is of one calendar day, whatever its time.
+    """
     action, trading = parse_day(action_text), parse_day(trading_text)
     if trading is None and action is None:
         return None
-    if trading is not None and trading.weekday() >= _SATURDAY:
+    if trading is not None and trading.weekday() >= SATURDAY:
         trading = weekday_after(trading)  # nothing trades on a weekend: a calendar day was sent in its place
     sent_ns = midnight_ns(action) if action else 0
+    if not nights:
+        day = min(day for day in (action, trading) if day is not None)  # none later than the trading day it counts for
+        whole = midnight_ns(day)
+        return Days(as_number(trading or day), action == trading, whole, whole, whole, whole)
     if trading is None:
         return Days(0, False, sent_ns, sent_ns, sent_ns, sent_ns)
     evening = weekday_before(trading)
@@ -152,6 +159,6 @@ def trading_day_at(moment_ns: int) -> int:
     """The trading day of a moment by weekdays alone, for a vendor record that names none."""
     day = day_of(moment_ns)
     since_midnight = (moment_ns + _SHANGHAI_NS) % DAY_NS
-    if since_midnight >= EVENING_NS or day.weekday() >= _SATURDAY:
+    if since_midnight >= EVENING_NS or day.weekday() >= SATURDAY:
         day = weekday_after(day)
     return as_number(day)
