@@ -102,7 +102,8 @@ async def _names(client: Client, context: ActionContext, parameters: SubscribePa
         wanted: dict[str, set[str]] = {feed.feed: set() for feed in (await client.status()).feeds}
         for row in (await client.subscriptions()).subscriptions:
             wanted.setdefault(LineId.parse(row.line).feed, set()).add(row.instrument)
-        asked = configured(context.settings.feeds, contracts, wanted)
+        listed = {feed: await client.contracts(feed=feed) for feed in wanted}
+        asked = configured(context.settings.feeds, listed, wanted)
         expected = set().union(*wanted.values(), *asked.values())
     return choose(contracts, expected, include=parameters.include, exclude=parameters.exclude, limit=parameters.limit)
 

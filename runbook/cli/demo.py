@@ -16,8 +16,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kill", type=float, default=0.0, metavar="SECONDS", help="then SIGKILL the active line's process; 0: never"
     )
-    parser.add_argument("--rate", type=float, default=5000.0, metavar="RATE", help="ticks a second of the market")
-    parser.add_argument("--contracts", type=int, default=2500, metavar="COUNT", help="contracts of the market")
+    parser.add_argument(
+        "--profile",
+        choices=("sim", "both"),
+        default="sim",
+        help="sim: two lines of a synthetic market; both: the plugins CTP and SOPT, four lines, at stand-ins for their "
+        "counters",
+    )
+    parser.add_argument(
+        "--rate", type=float, default=5000.0, metavar="RATE", help="ticks a second of the market; not with both"
+    )
+    parser.add_argument(
+        "--contracts", type=int, default=2500, metavar="COUNT", help="contracts of the market; not with both"
+    )
     parser.add_argument("--json", action="store_true", help="no view; print the summary as one JSON line")
 
 
@@ -33,5 +44,6 @@ def demo(args: argparse.Namespace) -> int:
             kill_after=args.kill or None,
             as_json=args.json,
             port=args.port,
+            profile=args.profile,
         )
     )

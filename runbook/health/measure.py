@@ -48,7 +48,6 @@ async def measure(client: Client, settings: Settings) -> Measure:
     """Ask everything once. Raises ControlError."""
     status = await client.status()
     coverage = {one.feed: one for one in await client.coverage()}
-    contracts = await client.contracts()
     rows = _by_feed((await client.subscriptions()).subscriptions)
     running = {feed.feed: feed for feed in status.feeds}
     wanted = {
@@ -56,6 +55,7 @@ async def measure(client: Client, settings: Settings) -> Measure:
         for feed in running
         if feed in coverage
     }
+    contracts = {feed: await client.contracts(feed=feed) for feed in wanted}
     asked = configured(settings.feeds, contracts, wanted)
     last_ns = await _last(client, [name for one in coverage.values() for name in one.stalled])
     return Measure(

@@ -1,4 +1,4 @@
-"""``runbook demo``: two lines of a synthetic market with their console, and an action that kills one."""
+"""``runbook demo``: lines of a synthetic market with their console, and an action that kills one."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from runbook.model import ActionResult, Exit
 from runbook.settings import ApiSettings, RunbookSettings
 from runbook.web.embedded import EmbeddedRunbook
 from runbook.web.serving import ServeError, listen, listen_until
+from runbook.web.standins import STANDINS, standin_settings
 
 HOST: Final = "127.0.0.1"
 
@@ -67,19 +68,35 @@ class KillLine:
 
 
 async def run_demo(
-    *, rate: float, contracts: int, seconds: float | None, kill_after: float | None, as_json: bool, port: int | None
+    *,
+    rate: float,
+    contracts: int,
+    seconds: float | None,
+    kill_after: float | None,
+    as_json: bool,
+    port: int | None,
+    profile: str = "sim",
 ) -> int:
     """Until Ctrl-C or for so many seconds. Returns what ``gateway demo`` does. Raises ServeError for a port in use.
 
-    ``port`` of the console; None: the usual one, or a free one where that is taken.
+    ``port`` of the console; None: the usual one, or a free one where that is taken. ``profile``: ``sim``, the gateway's
+    own market, or ``both``, the plugins CTP and SOPT on stand-ins of their libraries (rate and contracts are theirs).
 
     Ledger, audit and logs are in a temporary directory, and gone with the demo.
     """
     with TemporaryDirectory(prefix="feedgate-demo-") as place:
-        settings = demo_settings(rate=rate, contracts=contracts, replay=None, speed=1.0)
+        if profile == "both":
+            settings, title = standin_settings(), STANDINS
+        else:
+            settings, title = demo_settings(rate=rate, contracts=contracts, replay=None, speed=1.0), "Feedgate demo"
         settings = settings.model_copy(update={"ledger": LedgerSettings(path=Path(place) / "gaps.sqlite")})
         return await demo(
-            settings, seconds=seconds, kill_after=kill_after, as_json=as_json, beside=_console(Path(place), port)
+            settings,
+            seconds=seconds,
+            kill_after=kill_after,
+            as_json=as_json,
+            beside=_console(Path(place), port),
+            title=title,
         )
 
 

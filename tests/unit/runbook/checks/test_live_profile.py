@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import SettingsError
 from gateway.loader import Plugins
-from gateway.settings import BusSettings, FeedSettings, Settings
+from gateway.settings import AccountSettings, BusSettings, FeedSettings, Settings
 from runbook.app import Files, Runbook, load
 from runbook.checks import Severity, live_profile, sessions
 from runbook.checks.live_profile import demands, unfit
@@ -74,6 +74,16 @@ def test_every_demand_that_is_not_met_is_named_with_its_fix() -> None:
     assert "set FEEDGATE_BUS__KIND=nats" in bus
     assert "feed f is of kind replay, which is no market; configure a real feed" in feed
     assert demands(settings("ctp")) == []
+
+
+@pytest.mark.parametrize("at_the_account", [True, False])
+def test_a_stand_in_for_a_counter_is_refused_like_a_synthetic_market(at_the_account: bool) -> None:
+    options = {"native_module": "standin"}
+    account = AccountSettings(options=options if at_the_account else {})
+    feed = FeedSettings(accounts={"backup": account}, options={} if at_the_account else options)
+    (demand,) = demands(Settings(feeds={"sopt": feed}))
+    assert "the counter of sopt:backup is a stand-in, no market" in demand
+    assert demands(Settings(feeds={"sopt": FeedSettings(accounts={"backup": AccountSettings()})})) == []
 
 
 @pytest.mark.parametrize("kind", ["sim", "replay"])

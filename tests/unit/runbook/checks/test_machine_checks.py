@@ -15,6 +15,7 @@ from gateway.hookspecs import hookimpl
 from gateway.loader import Plugins
 from gateway.model import SHANGHAI
 from gateway.testing.clock import ManualClock
+from gateway.thost.locales import is_loadable
 from runbook.checks import Inspection, Severity, clocks, files_open, locales, plugins, ports, python, timezones
 from runbook.checks import trading_days as calendar_check
 from runbook.checks.clocks import Kernel
@@ -139,7 +140,7 @@ def test_a_locale_in_the_plugins_directory_is_fine(tmp_path: Path) -> None:
 def test_a_locale_that_can_be_built_is_no_trouble_and_one_that_cannot_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if locales.in_system():
+    if is_loadable():
         pytest.skip("the system has the locale")
     sources = tmp_path / "i18n"
     for name in ("locales/zh_CN", "charmaps/GB18030.gz"):
@@ -158,21 +159,12 @@ def test_a_locale_that_can_be_built_is_no_trouble_and_one_that_cannot_is_an_erro
 def test_fix_has_the_plugin_build_the_locale(tmp_path: Path) -> None:
     needing.plugin()
     look = with_locale_dir(tmp_path / "built")
-    if locales.in_system() or locales.check(look)[0].severity is not Severity.INFO:
+    if is_loadable() or locales.check(look)[0].severity is not Severity.INFO:
         pytest.skip("the locale is in the system, or cannot be built here")
     (done,) = locales.fix(look)
     assert str(tmp_path / "built") in done
     the_only(locales.check(look), Severity.OK)
     assert locales.fix(look) == []
-
-
-def test_the_plugins_own_directory_is_the_one_that_is_looked_into() -> None:
-    needing.plugin()
-    from gateway_ctp import locales as plugins_own
-
-    assert locales.directory_of({}) == plugins_own.directory_of({})
-    assert locales.directory_of({"locale_dir": "/x"}) == plugins_own.directory_of({"locale_dir": "/x"})
-    assert locales.NAME == plugins_own.NAME
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ class FakeGateway:
         )
         return [row]
 
-    async def contracts(self, *_patterns: str) -> list[Contract]:
+    async def contracts(self, *_patterns: str, feed: str | None = None) -> list[Contract]:  # one feed
         self._answer()
         return [Contract(instrument=Instrument.parse(name)) for name in self.catalogue]
 

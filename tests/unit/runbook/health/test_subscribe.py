@@ -167,16 +167,18 @@ def contracts(*names: str) -> list[Contract]:
     return [Contract(instrument=Instrument.parse(name)) for name in names]
 
 
-def test_a_pattern_for_everything_claims_only_contracts_of_exchanges_that_the_feed_carries() -> None:
-    feeds = {"ctp": FeedSettings(), "sopt": FeedSettings(instruments=["SSE.1*"])}
-    listed = contracts("SHFE.rb2701", "SHFE.rb2702", "SSE.1001", "SSE.1002", "SSE.2001")
-    wanted = {"ctp": {"SHFE.rb2701"}, "sopt": {"SSE.1001"}}
-    found = configured(feeds, listed, wanted)
-    assert found == {"ctp": {"SHFE.rb2701", "SHFE.rb2702"}, "sopt": {"SSE.1001", "SSE.1002"}}
+def test_a_pattern_claims_only_what_its_own_feed_lists_also_on_an_exchange_that_two_feeds_carry() -> None:
+    feeds = {"ctp": FeedSettings(), "sopt": FeedSettings(instruments=["SSE.1*", "CFFEX.*"])}
+    listed = {"ctp": contracts("SHFE.rb2701", "CFFEX.IF2701"), "sopt": contracts("SSE.1001", "CFFEX.IO2701-C-4000")}
+    assert configured(feeds, listed, ["ctp", "sopt"]) == {
+        "ctp": {"SHFE.rb2701", "CFFEX.IF2701"},
+        "sopt": {"SSE.1001", "CFFEX.IO2701-C-4000"},
+    }
 
 
-def test_a_contract_that_two_feeds_carry_is_counted_where_it_is_wanted() -> None:
-    feeds = {"ctp": FeedSettings(), "other": FeedSettings(instruments=["*", "DCE.m2701"])}
-    listed = contracts("SHFE.rb2701", "SHFE.rb2702", "DCE.m2701")
-    found = configured(feeds, listed, {"ctp": {"SHFE.rb2701"}, "other": {"SHFE.rb2701"}})
-    assert found == {"ctp": {"SHFE.rb2701", "SHFE.rb2702"}, "other": {"SHFE.rb2701", "DCE.m2701"}}
+def test_names_are_claimed_without_a_list_and_a_feed_that_the_settings_do_not_know_claims_nothing() -> None:
+    feeds = {"ctp": FeedSettings(instruments=["DCE.m2701", "SHFE.*"])}
+    assert configured(feeds, {"ctp": contracts("SHFE.rb2701", "DCE.m2701")}, ["ctp", "other"]) == {
+        "ctp": {"SHFE.rb2701", "DCE.m2701"},
+        "other": set(),
+    }
