@@ -30,6 +30,8 @@ class FileStore:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):
             # the parser's words may quote the line, and the line may be a secret
             raise SettingsError([f'{path} is not TOML; write lines such as ctp_password = "..."']) from None
+        except ValueError:  # a NUL
+            raise SettingsError([f"{path!r} cannot be the name of a file"]) from None
         wrong = [key for key, value in values.items() if not isinstance(value, str)]
         if wrong:
             raise SettingsError([f"{path}: {', '.join(wrong)} must be text in quotes"])
