@@ -1,14 +1,14 @@
-"""The command ``gateway``: run, demo, plugins, sessions, gaps, tail, top.
+"""The command ``gateway``: run, demo, plugins, check, new-plugin, sessions, gaps, tail, top.
 
 Exit codes as in the operators' contract: 0, 2 error, 11 to 14 start stages, 64 usage; also 1 when a plugin failed to
-load (``plugins``) or the gateway warns (``top --once``), and 130 when the command was interrupted before it ran.
+load (``plugins``), a card failed (``check``) or the gateway warns (``top --once``), and 130 when the command was
+interrupted before it ran.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import math
 import sys
 from collections.abc import Sequence
@@ -19,17 +19,11 @@ import gateway
 from gateway.clock import SystemClock
 from gateway.errors import FeedgateError
 from gateway.model import SHANGHAI
+from gateway.terminal.logs.program import ProgramLogs
 
 _USAGE = 64
 _INTERRUPTED = 130
 _LOCAL_NATS = "nats://127.0.0.1:4222"
-
-
-class _LogLine(logging.Formatter):
-    """Shanghai times with their offset, whatever the machine's zone is: the operators' log scan goes by the day."""
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802 - overrides
-        return datetime.fromtimestamp(record.created, SHANGHAI).isoformat(timespec="milliseconds")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,17 +62,11 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument(
         "--log-level",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
-        help="default: INFO for run, WARNING for the others",
+        help="default: log.level of the settings for run, WARNING for the others",
     )
     commands = root.add_subparsers(dest="command", required=True, parser_class=_Parser)
 
-    run = commands.add_parser("run", help="run the gateway with your accounts until Ctrl-C or SIGTERM")
-    run.add_argument("--config", type=Path, help="TOML file (docs/settings.md)")
-    run.add_argument(
-        "--env-file", type=Path, action="append", default=[], help="file with variables; may be repeated, the last wins"
-    )
-    run.add_argument("--view", action=argparse.BooleanOptionalAction, help="live view (default: on a terminal)")
-    run.add_argument("--json", action="store_true", help="print the summary as one JSON line at the end")
+    _add_run(commands)
 
     demo = commands.add_parser("demo", help="two lines of a synthetic or recorded market, nothing to configure")
     demo.add_argument("--seconds", type=_positive, help="end by itself after so many seconds")
@@ -94,6 +82,14 @@ def parser() -> argparse.ArgumentParser:
 
     plugins = commands.add_parser("plugins", help="what is loaded, and why something is not")
     plugins.add_argument("--json", action="store_true")
+
+    check = commands.add_parser("check", help="ask a plugin every card of the conformance suite")
+    check.add_argument("plugin", metavar="PLUGIN", help="name of its entry point, distribution or module")
+    check.add_argument("--json", action="store_true", help="every card, as one JSON object")
+
+    new = commands.add_parser("new-plugin", help="write the project of a feed plugin, working and tested")
+    new.add_argument("name", metavar="NAME", help="of the feed: lower-case letters, digits, single _")
+    new.add_argument("--directory", type=Path, metavar="DIR", help="where NAME/ is made (default: here)")
 
     sessions = commands.add_parser("sessions", help="trading sessions of a day: gateway sessions --date 2026-09-30")
     sessions.add_argument("--date", type=date.fromisoformat, help="YYYY-MM-DD (default: today in Shanghai)")
@@ -134,6 +130,24 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def _add_run(commands: argparse._SubParsersAction[_Parser]) -> None:
+    run = commands.add_parser("run", help="run the gateway with your accounts until Ctrl-C or SIGTERM")
+    run.add_argument("--config", type=Path, help="TOML file (docs/settings.md)")
+    run.add_argument(
+        "--env-file", type=Path, action="append", default=[], help="file with variables; may be repeated, the last wins"
+    )
+    run.add_argument("--view", action=argparse.BooleanOptionalAction, help="live view (default: on a terminal)")
+    run.add_argument("--json", action="store_true", help="print the summary as one JSON line at the end")
+    run.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        help="text on stderr, or JSON lines on stdout and nothing else there (default: log.format of the settings)",
+    )
+    run.add_argument(
+        "--log-file", type=Path, metavar="FILE", help="JSON lines there too; it turns over by size and day"
+    )
+
+
 def _add_top(commands: argparse._SubParsersAction[_Parser]) -> None:
     top = commands.add_parser("top", help="a running gateway at a glance, live or as one snapshot")
     top.add_argument("--url", help="NATS server (default: NATS_URL, or nats://127.0.0.1:4222)")
@@ -156,29 +170,29 @@ def _add_top(commands: argparse._SubParsersAction[_Parser]) -> None:
     top.add_argument("--json", action="store_true", help="print one snapshot as JSON")
 
 
-async def _dispatch(args: argparse.Namespace) -> int:
+async def _dispatch(args: argparse.Namespace, logs: ProgramLogs) -> int:
     # imported per command, so that `gateway plugins` does not pay for rich, nor `tail` for pydantic
     if args.command == "run":
         from gateway.terminal.run import run
 
-        return await run(args.config, args.env_file, view=args.view, as_json=args.json)
+        return await run(args.config, args.env_file, view=args.view, as_json=args.json, logs=logs)
     if args.command == "demo":
         from gateway.terminal.run import demo, demo_settings
 
         settings = demo_settings(rate=args.rate, contracts=args.contracts, replay=args.replay, speed=args.speed)
         return await demo(settings, seconds=args.seconds, kill_after=args.kill or None, as_json=args.json)
-    if args.command == "plugins":
-        from gateway.settings import load_settings
-        from gateway.terminal.plugins import show_plugins
-
-        return show_plugins(blocked=load_settings().plugins_blocked, as_json=args.json)
+    if args.command in ("plugins", "check", "new-plugin"):
+        return _plugins(args)
     if args.command == "sessions":
         from gateway.settings import load_settings
+        from gateway.settings.process import cache_home
         from gateway.terminal.sessions import show_sessions
 
-        overrides = args.overrides or load_settings(args.config, args.env_file).calendar.overrides
+        known = None if args.overrides else load_settings(args.config, args.env_file).calendar
+        overrides = known.overrides if known else args.overrides
+        cache = known.cache_directory if known else cache_home()
         day = args.date or datetime.fromtimestamp(SystemClock().wall_ns() / 1e9, SHANGHAI).date()
-        return show_sessions(day, args.product, sys.stdout, as_json=args.json, overrides=overrides)
+        return show_sessions(day, args.product, sys.stdout, as_json=args.json, overrides=overrides, cache=cache)
     if args.command == "gaps":
         from gateway.settings import load_settings
         from gateway.terminal.gaps import ledger_file, show_gaps
@@ -186,6 +200,22 @@ async def _dispatch(args: argparse.Namespace) -> int:
         db = ledger_file(args.db or load_settings(args.config, args.env_file).ledger.path)
         return show_gaps(args.date, db=db, feed=args.feed, as_json=args.json, as_csv=args.csv)
     return await _watch(args)
+
+
+def _plugins(args: argparse.Namespace) -> int:
+    """The commands of those who write plugins."""
+    if args.command == "check":
+        from gateway.terminal.check import show_check
+
+        return show_check(args.plugin, as_json=args.json, quiet=args.log_level is None, out=sys.stdout)
+    if args.command == "new-plugin":
+        from gateway.terminal.new_plugin.command import new_plugin
+
+        return new_plugin(args.name, args.directory or Path(), sys.stdout)
+    from gateway.settings import load_settings
+    from gateway.terminal.plugins import show_plugins
+
+    return show_plugins(blocked=load_settings().plugins_blocked, as_json=args.json)
 
 
 async def _watch(args: argparse.Namespace) -> int:
@@ -226,11 +256,9 @@ async def _watch(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns its exit code; errors are one message on stderr, without a traceback."""
     args = parser().parse_args(argv)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_LogLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=args.log_level or ("INFO" if args.command == "run" else "WARNING"), handlers=[handler])
     try:
-        return asyncio.run(_dispatch(args))
+        with ProgramLogs(args.log_level, getattr(args, "log_format", None), getattr(args, "log_file", None)) as logs:
+            return asyncio.run(_dispatch(args, logs))
     except FeedgateError as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201 - this is the command's answer
         return error.exit_code

@@ -1,0 +1,1 @@
+"""``gateway new-plugin``: a plugin project that works and passes the conformance suite as it is."""
