@@ -3,54 +3,86 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
 from gateway.clock import Clock, SystemClock
+from gateway.codec import Codec
 from gateway.control.events import Switch
 from gateway.control.view import GatewayView
-from gateway.core import Core
+from gateway.core import Core, Parts
 from gateway.errors import FeedgateError
 from gateway.flow.balance import Balance
 from gateway.flow.coverage import Coverage
-from gateway.flow.gaphistory import GapDay
 from gateway.flow.tap import Tap
+from gateway.gaps import GapDay, LedgerStore
 from gateway.loader import PluginRecord, Plugins
 from gateway.model import Contract, Instrument, LineStatus
+from gateway.plan import AccountRouter
 from gateway.ports import Bus
 from gateway.secrets.references import resolve
 from gateway.settings import Settings
-from gateway.subjects import matcher, subscription_subject
-from gateway.wanting import is_pattern
+from gateway.wanting import meant
 
 
 class Gateway:
     """A market-data gateway inside an asyncio program: ``async with Gateway(settings) as gw:``.
 
-    Several may live in one process. It installs no signal handlers, changes no logging and reads no environment.
-    Everything it starts (children, server, tasks, sockets) is gone when the block is left.
+    For one event loop; several may live in one process. It installs no signal handlers, changes no logging and reads
+    no environment. Everything it starts (children, server, tasks, sockets) is gone when the block is left.
     """
 
-    def __init__(self, settings: Settings, *, plugins: Iterable[object] = (), clock: Clock | None = None) -> None:
-        """``plugins``: modules or objects with hooks, beside the installed ones. Raises SettingsError."""
-        self.settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        plugins: Iterable[object] = (),
+        clock: Clock | None = None,
+        bus: Bus | None = None,
+        codec: Codec | None = None,
+        store: LedgerStore | None = None,
+        routers: Mapping[str, AccountRouter] | None = None,
+    ) -> None:
+        """``plugins``: modules or objects with hooks, beside the installed ones; they are imported here, once.
+
+        ``bus``, ``codec``, ``store`` (of the gap ledger) and ``routers`` (by feed) are used in place of what the
+        settings name. Bus and store belong to the gateway from now on: it starts them and closes them, once.
+        """
+        self.settings: Settings = settings
         self._clock = clock or SystemClock()
-        self.plugins = Plugins.load(extra=plugins, blocked=settings.plugins_blocked)
+        self._parts = Parts(bus=bus, codec=codec, store=store, routers=dict(routers or {}))
+        self.plugins: Plugins = Plugins.load(extra=plugins, blocked=settings.plugins_blocked)
         self._stack = AsyncExitStack()
+        self._closing = asyncio.Lock()
         self._started: Core | None = None
 
-    async def __aenter__(self) -> Self:
+    async def start(self) -> Self:
+        """As entering the block, where a block cannot be: the cells of a notebook. Then :meth:`aclose` ends it.
+
+        Raises FeedgateError with everything given back: SettingsError, PluginError, BusError, LedgerError and so on.
+        A gateway runs once; after a start that failed it may be tried again, but not with a bus or store of yours.
+        """
+        if self._started is not None:
+            raise FeedgateError("a Gateway runs once; make another one with the same settings")
         settings = await asyncio.to_thread(resolve, self.settings, self.plugins)
-        core = Core(settings, self.plugins, self._clock)
+        core = Core(settings, self.plugins, self._clock, self._parts)
         async with AsyncExitStack() as stack:
             await core.start(stack)
             self._started = core
             self._stack = stack.pop_all()
         return self
 
+    async def aclose(self) -> None:
+        """Stop the lines, publish what is in flight, give everything back. Idempotent; figures can still be read."""
+        async with self._closing:
+            await self._stack.aclose()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
     async def __aexit__(self, *_exc: object) -> None:
-        await self._stack.aclose()
+        await self.aclose()
 
     async def stop_lines(self) -> None:
         """Take no more ticks, publish what is in flight, stay on the bus. Leaving the block does it too. Idempotent."""
@@ -93,7 +125,7 @@ class Gateway:
 
     @property
     def url(self) -> str | None:
-        """Where the bus is (no credentials), once started; None for a memory bus."""
+        """Where the bus is (no credentials), once started; None for a memory bus and one of your own."""
         return self._started.url if self._started is not None else None
 
     @property
@@ -144,28 +176,11 @@ class Gateway:
         Raises ValueError for a text that is neither, and for one that no contract of the catalogue matches.
         """
         known = [contract.instrument for contract in self.contracts()]
-        await self._core.desk.subscribe(self._meant(instruments, known))
+        await self._core.desk.subscribe(meant(instruments, known))
 
     async def unsubscribe(self, instruments: Iterable[str | Instrument]) -> None:
         """Want these no longer. Patterns are looked up among what is wanted."""
-        await self._core.desk.unsubscribe(self._meant(instruments, sorted(self._core.desk.wanted())))
-
-    @staticmethod
-    def _meant(asked: Iterable[str | Instrument], known: Sequence[Instrument]) -> list[Instrument]:
-        names = {str(instrument): instrument for instrument in known}
-        meant: list[Instrument] = []
-        for one in asked:
-            if is_pattern(str(one)):
-                subscription_subject(str(one))
-                found = [instrument for name, instrument in names.items() if matcher(str(one))(name)]
-            else:
-                found = [names[str(one)]] if str(one) in names else []
-                if not found and not names:
-                    found = [Instrument.parse(str(one))]
-            if not found:
-                raise ValueError(f"{one} matches none of {len(names)} contracts; write EXCHANGE.CODE, case counts")
-            meant += found
-        return meant
+        await self._core.desk.unsubscribe(meant(instruments, sorted(self._core.desk.wanted())))
 
     async def settled(self) -> None:
         """Return when every line has an answer for everything it was asked to carry (a line that is down: never)."""

@@ -6,6 +6,7 @@ import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 from gateway.clock import Clock
@@ -54,15 +55,25 @@ class LineWiring:
     changed: Callable[[Line], None]
 
 
-def assemble(settings: Settings, plugins: Plugins, wiring: LineWiring, clock: Clock) -> list[Feed]:
-    """Build all feeds. Raises SettingsError with every finding."""
-    findings: list[str] = []
+def assemble(
+    settings: Settings,
+    plugins: Plugins,
+    wiring: LineWiring,
+    clock: Clock,
+    routers: Mapping[str, AccountRouter] = MappingProxyType({}),
+) -> list[Feed]:
+    """Build all feeds. ``routers``: by feed, in place of what the settings name. SettingsError has every finding."""
+    findings: list[str] = [
+        f"routers: there is no feed {name!r}; the feeds are: {', '.join(settings.feeds) or 'none'}"
+        for name in routers
+        if name not in settings.feeds
+    ]
     feeds: list[Feed] = []
     if not settings.feeds:
         findings.append("feeds: none is configured; set CTP_PRIMARY_* or add [feeds.NAME] to the TOML file")
     for name, feed_settings in settings.feeds.items():
         try:
-            feeds.append(_feed(name, feed_settings, settings, plugins, wiring, clock))
+            feeds.append(_feed(name, feed_settings, settings, plugins, wiring, clock, routers.get(name)))
         except SettingsError as error:
             findings += error.findings
         except FeedgateError as error:
@@ -73,7 +84,13 @@ def assemble(settings: Settings, plugins: Plugins, wiring: LineWiring, clock: Cl
 
 
 def _feed(
-    name: str, rules: FeedSettings, settings: Settings, plugins: Plugins, wiring: LineWiring, clock: Clock
+    name: str,
+    rules: FeedSettings,
+    settings: Settings,
+    plugins: Plugins,
+    wiring: LineWiring,
+    clock: Clock,
+    router: AccountRouter | None,
 ) -> Feed:
     kind = plugins.feed_kind(settings.kind_of(name))
     accounts = [
@@ -95,7 +112,7 @@ def _feed(
         name=name,
         settings=rules,
         sessions=rules.sessions or kind.sessions,
-        router=plugins.router(rules.router).build(),
+        router=router if router is not None else plugins.router(rules.router).build(),
         catalogue=catalogue_of(accounts[0][0]),
         catalogue_of=catalogue_of,
     )

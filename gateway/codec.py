@@ -16,7 +16,19 @@ import msgspec
 from gateway.errors import WireError
 from gateway.model import UNPUBLISHED, Tick
 
+__all__ = [
+    "CODECS",
+    "VERSION",
+    "Codec",
+    "JsonCodec",
+    "MsgpackCodec",
+    "Origin",
+    "decode_any",
+    "decode_any_batch",
+]
+
 VERSION = 1
+"""Of the wire format, the first element of every payload."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decode_tick = msgspec.msgpack.Decoder(Tick).decode

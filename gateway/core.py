@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,16 +24,19 @@ from gateway.control.rotation import Rotation
 from gateway.control.rules import ledger_path
 from gateway.control.service import ControlService
 from gateway.control.view import GatewayView
+from gateway.errors import SettingsError
 from gateway.flow.arbiter import ArbiterEvent
 from gateway.flow.gapstore import GapStore
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.publisher import Arrival, Publisher
 from gateway.flow.tap import Tap
 from gateway.flow.topics import Topic
+from gateway.gaps import LedgerStore
 from gateway.lines.line import Line
 from gateway.loader import Plugins
 from gateway.metrics import MetricsServer
 from gateway.observing import Observers
+from gateway.plan import AccountRouter
 from gateway.ports import Bus
 from gateway.settings import Settings
 from gateway.subjects import subscription_subject
@@ -43,6 +47,16 @@ _log = logging.getLogger(__name__)
 
 _TAP_LIMIT = 100_000
 _DRAIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the program brings itself, in place of what the settings name."""
+
+    bus: Bus | None = None
+    codec: Codec | None = None
+    store: LedgerStore | None = None
+    routers: Mapping[str, AccountRouter] = field(default_factory=dict)
 
 
 class Core:
@@ -56,22 +70,21 @@ class Core:
     desk: GatewayDesk
     view: GatewayView
 
-    def __init__(self, settings: Settings, plugins: Plugins, clock: Clock) -> None:
+    def __init__(self, settings: Settings, plugins: Plugins, clock: Clock, parts: Parts) -> None:
         """Builds feeds and lines; raises SettingsError with every finding. Nothing is started."""
         self.tasks = TaskOwner()
         self.metrics: MetricsServer | None = None
-        self._settings, self._plugins, self._clock = settings, plugins, clock
+        self._settings, self._plugins, self._clock, self._parts = settings, plugins, clock, parts
+        self.codec = parts.codec or CODECS[settings.publish.codec]
+        if CODECS.get(self.codec.name, self.codec) is not self.codec:
+            raise SettingsError([f"codec: the name {self.codec.name!r} is taken; give your codec a name of its own"])
         self._closing = False
         self._taps: list[Tap] = []
         self._line_tasks: list[asyncio.Task[None]] = []
         self._observers = Observers(plugins.observers())
         wiring = LineWiring(slot_of=self._topic_of, deliver=self._deliver, changed=self._changed)
-        self.feeds = assemble(settings, plugins, wiring, clock)
+        self.feeds = assemble(settings, plugins, wiring, clock, parts.routers)
         self._lines = [line for feed in self.feeds for line in feed.lines]
-
-    @property
-    def codec(self) -> Codec:
-        return CODECS[self._settings.publish.codec]
 
     # -- starting and stopping -------------------------------------------------------------------------
 
@@ -79,17 +92,24 @@ class Core:
         """Everything, in order. Raises FeedgateError; what was started by then is on the stack."""
         settings, clock = self._settings, self._clock
         # before anything is opened on the network: what cannot work costs nothing
-        overrides = settings.calendar.overrides
+        days = settings.calendar
         rules = {feed.name: feed.sessions for feed in self.feeds}
-        hours = await MarketHours.open(rules, lambda: load_calendar(overrides), clock)
+        hours = await MarketHours.open(rules, lambda: load_calendar(days.overrides, cache=days.cache_directory), clock)
         store = await self._open_ledger(stack)
-        self.bus, self.url = await open_bus(stack, settings.bus, settings.name)
+        self.bus, self.url = await self._open_bus(stack)
         epoch = clock.wall_ns() // 1_000_000
         self._build_flow(epoch)
         announcer = Announcer(self.bus, self._observers, clock)
         stack.push_async_callback(announcer.aclose)
         self.oversight = Oversight(
-            self.feeds, settings, self.pipeline, hours=hours, store=store, announcer=announcer, clock=clock
+            self.feeds,
+            settings,
+            self.pipeline,
+            hours=hours,
+            store=store,
+            announcer=announcer,
+            clock=clock,
+            decode=self.codec.decode,
         )
         stack.push_async_callback(self.oversight.ledger.aclose)
         await self._open_doors(stack, epoch)
@@ -103,7 +123,19 @@ class Core:
         stack.push_async_callback(self.stop_lines)
         await self._start_lines()
 
-    async def _open_ledger(self, stack: AsyncExitStack) -> GapStore:
+    async def _open_bus(self, stack: AsyncExitStack) -> tuple[Bus, str | None]:
+        bus = self._parts.bus
+        if bus is None:
+            return await open_bus(stack, self._settings.bus, self._settings.name)
+        stack.push_async_callback(bus.aclose)
+        await bus.start()
+        return bus, None
+
+    async def _open_ledger(self, stack: AsyncExitStack) -> LedgerStore:
+        if self._parts.store is not None:
+            stack.push_async_callback(self._parts.store.aclose)
+            await self._parts.store.start()
+            return self._parts.store
         temporary = (
             stack.enter_context(TemporaryDirectory(prefix="feedgate-")) if not self._settings.ledger.path else ""
         )
@@ -133,7 +165,7 @@ class Core:
         self.desk = GatewayDesk(
             epoch=epoch,
             version=gateway.__version__,
-            codec=settings.publish.codec,
+            codec=self.codec.name,
             feeds=self.feeds,
             pipeline=self.pipeline,
             publisher=self.publisher,

@@ -57,6 +57,13 @@ class CatalogueError(FeedgateError):
     exit_code = 14
 
 
+class LedgerError(FeedgateError):
+    """The gap ledger cannot be opened or read."""
+
+    code = "ledger"
+    exit_code = 11
+
+
 class WireError(FeedgateError):
     """Bytes that are not what they should be; the reader counts them as rejected."""
 

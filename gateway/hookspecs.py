@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 PROJECT = "feedgate"
 """The pluggy project and the entry-point group."""
 
-hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
+"""Marks a specification; for layers above that add hooks of their own."""
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)
+"""Marks a function or method of a plugin as its implementation of the hook of that name."""
 
 
 def _no_environment(_options: Mapping[str, Any]) -> Mapping[str, str]:

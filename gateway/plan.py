@@ -9,6 +9,7 @@ from typing import Final, Literal, Protocol, runtime_checkable
 from gateway.model import Instrument, LineState
 
 ALL: Final = "all"
+"""The word for everything wanted, in ``Plan.carry``."""
 Carry = Literal["all"] | frozenset[Instrument]
 """``"all"``: everything wanted, now and later."""
 

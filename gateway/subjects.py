@@ -16,9 +16,13 @@ from urllib.parse import unquote
 from gateway.model import Instrument
 
 TICKS = "md.tick"
+"""First tokens of the subjects of single ticks."""
 BATCHES = "md.batch"
+"""First tokens of the subjects of batches."""
 EVENTS = "md.event"
+"""First tokens of the subjects of events."""
 CONTROL = "md.ctl"
+"""First tokens of the subjects of requests."""
 
 _UNSAFE = re.compile(r"[^!-~]|[%.*>]")
 _GLOB = re.compile(r"[*?\[]")

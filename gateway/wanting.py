@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.errors import SettingsError
 from gateway.model import Contract, Instrument
 from gateway.settings import FeedSettings
-from gateway.subjects import matcher
+from gateway.subjects import matcher, subscription_subject
 
 _GLOB = frozenset("*?[")
 
@@ -37,3 +37,24 @@ def wanted_instruments(feed: str, settings: FeedSettings, contracts: Sequence[Co
         )
         raise SettingsError([finding])
     return found
+
+
+def meant(asked: Iterable[str | Instrument], known: Sequence[Instrument]) -> list[Instrument]:
+    """The instruments that names and patterns mean. Without a catalogue (``known`` is empty) a name means itself.
+
+    Raises ValueError for a text that is neither, and for one that matches nothing that is known.
+    """
+    names = {str(instrument): instrument for instrument in known}
+    found_all: list[Instrument] = []
+    for one in asked:
+        if is_pattern(str(one)):
+            subscription_subject(str(one))
+            found = [instrument for name, instrument in names.items() if matcher(str(one))(name)]
+        else:
+            found = [names[str(one)]] if str(one) in names else []
+            if not found and not names:
+                found = [Instrument.parse(str(one))]
+        if not found:
+            raise ValueError(f"{one} matches none of {len(names)} contracts; write EXCHANGE.CODE, case counts")
+        found_all += found
+    return found_all

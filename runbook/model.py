@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Window = Literal["day", "night"]
+"""The session that an action is for."""
 Profile = Literal["dev", "test", "live"]
+"""What an environment is for."""
 Config = Literal["primary", "backup"]
+"""The account that operators name with ``--config``."""
 Mode = Literal["live", "mock"]
+"""On the real environment, or on one made for the drill."""
 
 
 class Trigger(enum.StrEnum):

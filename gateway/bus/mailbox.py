@@ -35,8 +35,8 @@ class Mailbox(AsyncIterator[Message]):
 
     def __init__(self, subject: str, limit: int, on_close: Callable[[Mailbox], None]) -> None:
         self.subject = subject
-        self.dropped = 0
-        self.interruptions = 0
+        self.dropped: int = 0
+        self.interruptions: int = 0
         self._limit = limit
         self._on_close = on_close
         self._waiting: deque[Pair] = deque(maxlen=limit)

@@ -36,7 +36,7 @@ class MemoryBus:
         self._handlers: dict[str, Handler] = {}
         self._responder = Responder(request_limit)
         self._started = asyncio.Event()
-        self.posted = 0
+        self.posted: int = 0
 
     @property
     def connected(self) -> bool:

@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.flow.gaps import Gap, Watched
 from gateway.flow.gapschema import decode_gap, open_reader, unreadable
+from gateway.gaps import GapDay, Watched
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GapDay:
-    """What a ledger knows about a trading day."""
-
-    trading_day: int
-    gaps: tuple[Gap, ...]
-    """By start, then contract; each as its latest row says. ``end_ns`` is None for one that is open, or that was open
-    when its gateway went away."""
-    watched: tuple[Watched, ...]
-    """Where gaps would have been noticed. Outside of it nothing is known."""
-    notes: tuple[tuple[int, str], ...]
-    """``(at_ns, text)``: rows that are missing, clock steps. Between the first and the last watched moment."""
-
-    @property
-    def known(self) -> bool:
-        """Whether the ledger can say anything about the day."""
-        return bool(self.gaps or self.watched)
+__all__ = ["GapDay", "read_day"]
 
 
 def read_day(path: Path, trading_day: int | None = None, feed: str | None = None) -> GapDay:

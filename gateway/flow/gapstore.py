@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import IO
 
 from gateway.clock import Clock
+from gateway.flow.gaphistory import read_day
 from gateway.flow.gaps import GapEvent, LedgerError, Mark, Past, StoreHealth
 from gateway.flow.gapschema import append, append_note, full_or_failing, open_ledger, read_past, unreadable, write_mark
+from gateway.gaps import GapDay
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ _Row = GapEvent | tuple[int, str]
 
 
 class GapStore:
-    """The writing side of a ledger file. One store per file: a second one is refused, also in another process.
+    """Implements LedgerStore with a file. One store per file: a second one is refused, also in another process.
 
     ``put``, ``note`` and ``mark`` return at once, never raise, and may be called from the loop only. Rows are written
     in the order of putting; a mark never before the rows that were put before it. While the disk refuses, rows
@@ -154,6 +156,10 @@ class GapStore:
             self._waiters.append((self._put, done))
             self._changed.notify()
         await asyncio.wrap_future(done)
+
+    async def day(self, trading_day: int | None, feed: str | None) -> GapDay:
+        """See :func:`~gateway.flow.gaphistory.read_day`."""
+        return await asyncio.to_thread(read_day, self.path, trading_day, feed)
 
     async def aclose(self) -> None:
         """Write what waits (one attempt), end the thread, give the file back. Idempotent."""

@@ -14,14 +14,15 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable,
 
 from gateway.calendar.products import product_of
 from gateway.clock import Clock
+from gateway.codec import decode_any
 from gateway.flow.booking import Books
 from gateway.flow.carried import Feed, Stream
 from gateway.flow.coverage import Coverage, StallRules, count_coverage
 from gateway.flow.gaps import GapEvent, Mark, StoreHealth
-from gateway.flow.gapstore import GapStore
 from gateway.flow.outage import Outages
 from gateway.flow.phases import Phases
-from gateway.model import Instrument, LineId
+from gateway.gaps import LedgerStore
+from gateway.model import Instrument, LineId, Tick
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Ledger:
 
     def __init__(
         self,
-        store: GapStore,
+        store: LedgerStore,
         phases: Phases,
         clock: Clock,
         events: Callable[[GapEvent], None],
@@ -61,6 +62,7 @@ class Ledger:
         health: Callable[[StoreHealth], None] | None = None,
         settle_s: float = 10.0,
         grace_s: float = 5.0,
+        decode: Callable[[bytes], Tick] = decode_any,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         """``events`` and ``health`` (called when it gets degraded or well) must return at once and not raise.
@@ -69,6 +71,7 @@ class Ledger:
         that do not follow ``phases`` (``{"sim": AlwaysOpen()}``). ``kin``: contracts with equal answers share their
         session rules. ``settle_s``: a gap that was covered again is closed without a first tick after so long.
         ``grace_s``: a newly wanted contract that is confirmed within that time has no gap, else one from the beginning.
+        ``decode`` reads published payloads.
         """
         self._store = store
         self._phases, self._phases_of = phases, dict(phases_of or {})
@@ -80,7 +83,7 @@ class Ledger:
         self._well = True
         self._feeds: dict[str, Feed] = {}
         self._inbox: deque[Iterator[None]] = deque()
-        self._outages = Outages(store, events, clock, stream_of, settle_s)
+        self._outages = Outages(store, events, clock, stream_of, settle_s, decode)
         self._books = Books(self._outages, clock, kin, grace_s)
         self._recovered = False
         self._next_beat = clock.monotonic()

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from msgspec.structs import replace
 
 from gateway.clock import Clock
-from gateway.codec import decode_any
 from gateway.flow.carried import Aftermath, Contract, Outage, Stream
 from gateway.flow.gaps import CLOSED, MEASURED, OPENED, Gap, GapEvent, Seen, lost_volume
-from gateway.flow.gapstore import GapStore
 from gateway.flow.phases import Stretch
-from gateway.model import Instrument
+from gateway.gaps import LedgerStore
+from gateway.model import Instrument, Tick
 
 _EVERY = 64
 """Quiet streams looked at in one step."""
@@ -26,11 +25,12 @@ class Outages:
 
     def __init__(
         self,
-        store: GapStore,
+        store: LedgerStore,
         events: Callable[[GapEvent], None],
         clock: Clock,
         stream_of: Callable[[Instrument], Stream | None],
         settle_s: float,
+        decode: Callable[[bytes], Tick],
     ) -> None:
         self.open = 0
         """Gaps without an end."""
@@ -39,6 +39,7 @@ class Outages:
         self._clock = clock
         self._stream_of = stream_of
         self._settle_s = settle_s
+        self._decode = decode
         self._epoch = clock.wall_ns() // 1_000_000
         self._numbers = itertools.count(1)
         self._awaiting: dict[Contract, None] = {}
@@ -175,7 +176,7 @@ class Outages:
 
     def _open(self, contract: Contract, outage: Outage, stretch: Stretch) -> None:
         if outage.payload:
-            outage.before, outage.payload = _seen(outage.payload), b""
+            outage.before, outage.payload = self._seen(outage.payload), b""
         outage.reached_ns = stretch.start_ns
         outage.gap = Gap(
             id=f"{self._epoch}-{next(self._numbers)}",
@@ -208,7 +209,7 @@ class Outages:
         stream = self._stream(contract)
         if stream is None or stream.seq == after.seq:
             return False
-        seen, gap = _seen(stream.payload), after.gap
+        seen, gap = self._seen(stream.payload), after.gap
         if seen.recv_ns <= gap.outage_ns:
             # on its way since before the loss: the last tick before, come late
             after.seq = stream.seq
@@ -242,7 +243,6 @@ class Outages:
         self._store.put(event)
         self._events(event)
 
-
-def _seen(payload: bytes) -> Seen:
-    tick = decode_any(payload)
-    return Seen(tick.recv_ns, tick.trading_day, tick.volume)
+    def _seen(self, payload: bytes) -> Seen:
+        tick = self._decode(payload)
+        return Seen(tick.recv_ns, tick.trading_day, tick.volume)

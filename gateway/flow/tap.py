@@ -24,7 +24,8 @@ class Tap:
         self._some = asyncio.Event()
         self._undo: Callable[[], None] | None = None
         self._closed = False
-        self.dropped = 0
+        self.dropped: int = 0
+        """The oldest ticks that a reader was too slow for."""
 
     def attach(self, undo: Callable[[], None]) -> None:
         """What to call when the reader has had enough."""
@@ -58,6 +59,7 @@ class Tap:
             self._undo = None
 
     async def aclose(self) -> None:
+        """As :meth:`close`, for whoever awaits it."""
         self.close()
 
     async def __aenter__(self) -> Self:

@@ -97,6 +97,12 @@ def _clock_time(text: str) -> str:
     return text
 
 
+def _image_tag(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", value):
+        raise ValueError("no tag of an image; letters, digits, _ . - and no more than 128 of them, such as 0.1.0")
+    return value
+
+
 HttpUrl = Annotated[Filled, AfterValidator(_http_url)]
 Origin = Annotated[Filled, AfterValidator(_origin)]
 Method = Annotated[Filled, AfterValidator(_method)]
@@ -107,6 +113,7 @@ Key = Annotated[FilledSecret, AfterValidator(_key)]
 NotifyUrl = Annotated[FilledSecret, AfterValidator(_notify_url)]
 TimeOfDay = Annotated[Filled, AfterValidator(_clock_time)]
 Ratio = Annotated[Rate, Field(le=1)]
+ImageTag = Annotated[Filled, AfterValidator(_image_tag)]
 Days = Annotated[Count, Field(le=3650)]
 Directory = FilePath
 """Made when it is needed; relative ones start at the working directory."""

@@ -50,35 +50,45 @@ Minutes = Annotated[Count, Field(le=60)]
 class JobSettings(Section):
     """Jobs by the trading calendar."""
 
-    enabled: bool = Field(True, description="Run jobs while the API is served")
+    enabled: bool = Field(default=True, description="Run jobs while the API is served")
     disabled: list[JobName] = Field(default_factory=list, description="Jobs that are left out, by name")
-    refresh_contracts_at: TimeOfDay = Field("08:30", description="Contracts are refreshed, each trading day")
-    day_start_at: TimeOfDay = Field("08:45", description="The environment is started for the day session")
-    day_t5_at: TimeOfDay = Field("08:55", description="T-5 checkpoint of the day session")
-    night_validate_at: TimeOfDay = Field("20:45", description="The environment is validated for the night session")
-    night_health_at: TimeOfDay = Field("20:50", description="Health check before the night session")
-    night_t5_at: TimeOfDay = Field("20:55", description="T-5 checkpoint of the night session")
+    refresh_contracts_at: TimeOfDay = Field(default="08:30", description="Contracts are refreshed, each trading day")
+    day_start_at: TimeOfDay = Field(default="08:45", description="The environment is started for the day session")
+    day_t5_at: TimeOfDay = Field(default="08:55", description="T-5 checkpoint of the day session")
+    night_validate_at: TimeOfDay = Field(
+        default="20:45", description="The environment is validated for the night session"
+    )
+    night_health_at: TimeOfDay = Field(default="20:50", description="Health check before the night session")
+    night_t5_at: TimeOfDay = Field(default="20:55", description="T-5 checkpoint of the night session")
     after_open_min: Minutes = Field(
-        1, description="The health check of the opening is this long after it", json_schema_extra={"unit": "minutes"}
+        default=1,
+        description="The health check of the opening is this long after it",
+        json_schema_extra={"unit": "minutes"},
     )
     before_close_min: Minutes = Field(
-        1,
+        default=1,
         description="The last health check of a session, so long before its end",
         json_schema_extra={"unit": "minutes"},
     )
     drill_weekday: Literal["mon", "tue", "wed", "thu", "fri"] = Field(
-        "wed", description="Day of the weekly drill; a holiday moves it within its week"
+        default="wed", description="Day of the weekly drill; a holiday moves it within its week"
     )
-    drill_at: TimeOfDay = Field("14:15", description="Beginning of the window in which the drill may begin")
-    drill_window_s: Seconds = Field(1800.0, description="Length of that window; a drill never begins outside it")
-    drill_mode: Literal["live", "mock"] = Field("live", description="Drill on the live path, or on the simulator")
-    log_scan_at: TimeOfDay = Field("15:45", description="Logs are searched for errors, each trading day")
-    archive_at: TimeOfDay = Field("16:30", description="Logs are archived, each trading day")
-    retention_at: TimeOfDay = Field("17:00", description="Old files are removed, each trading day")
-    on_time_s: Seconds = Field(60.0, description="A job that begins later than this is called late in its reason")
-    t5_grace_s: Seconds = Field(120.0, description="A T-5 checkpoint may begin this late; later it is missed")
-    retry_s: Seconds = Field(30.0, description="Wait before a job that found the runner busy asks again")
-    heartbeat_s: Seconds = Field(15.0, description="Time between two looks for suspends and stepped clocks")
+    drill_at: TimeOfDay = Field(default="14:15", description="Beginning of the window in which the drill may begin")
+    drill_window_s: Seconds = Field(
+        default=1800.0, description="Length of that window; a drill never begins outside it"
+    )
+    drill_mode: Literal["live", "mock"] = Field(
+        default="live", description="Drill on the live path, or on the simulator"
+    )
+    log_scan_at: TimeOfDay = Field(default="15:45", description="Logs are searched for errors, each trading day")
+    archive_at: TimeOfDay = Field(default="16:30", description="Logs are archived, each trading day")
+    retention_at: TimeOfDay = Field(default="17:00", description="Old files are removed, each trading day")
+    on_time_s: Seconds = Field(
+        default=60.0, description="A job that begins later than this is called late in its reason"
+    )
+    t5_grace_s: Seconds = Field(default=120.0, description="A T-5 checkpoint may begin this late; later it is missed")
+    retry_s: Seconds = Field(default=30.0, description="Wait before a job that found the runner busy asks again")
+    heartbeat_s: Seconds = Field(default=15.0, description="Time between two looks for suspends and stepped clocks")
 
     @classmethod
     def problems(cls, given: Mapping[str, object]) -> Iterator[tuple[str, str]]:
