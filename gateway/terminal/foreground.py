@@ -16,6 +16,7 @@ from rich.text import Text
 
 from gateway.app import Gateway
 from gateway.model import SHANGHAI
+from gateway.terminal.logs.handlers import FILE
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -63,7 +64,8 @@ def screen(console: Console, *, on: bool) -> Iterator[Live | None]:
         return
     root = logging.getLogger()
     before = root.handlers[:]
-    root.handlers[:] = [RichHandler(console=console, show_path=False, log_time_format=_shanghai)]
+    kept = [handler for handler in before if handler.name == FILE]
+    root.handlers[:] = [RichHandler(console=console, show_path=False, log_time_format=_shanghai), *kept]
     try:
         with Live(console=console, auto_refresh=False) as live:
             yield live

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -24,8 +25,11 @@ from gateway.settings import AccountSettings, BusSettings, FeedSettings, Metrics
 from gateway.terminal.consumer import Consumer, consuming
 from gateway.terminal.demo import DemoFacts, TopContract, view
 from gateway.terminal.foreground import ending, screen, stop_on_signals, unless_stopped
+from gateway.terminal.logs.program import ProgramLogs
 from gateway.terminal.market_check import SETTLE_NS, MarketCheck
 from gateway.terminal.summary import DemoSummary, summary_json, summary_text
+
+_log = logging.getLogger(__name__)
 
 _REDRAW_S = 0.5
 _TOP = 8
@@ -66,6 +70,7 @@ async def demo(
     kill_after: float | None,
     as_json: bool,
     beside: Beside | None = None,
+    title: str = "Feedgate demo",
 ) -> int:
     """Run until Ctrl-C or for so many seconds; then print the summary.
 
@@ -73,10 +78,11 @@ async def demo(
     process gets a SIGKILL, to show what then happens.
     Returns 0 when the books balance and nothing of the synthetic market is missing or doubled, 2 otherwise.
     """
-    (feed,) = settings.feeds.values()
-    check = await asyncio.to_thread(MarketCheck.of, feed.options) if feed.kind == "sim" else None
+    feeds = list(settings.feeds.values())
+    alone = len(feeds) == 1 and feeds[0].kind == "sim"
+    check = await asyncio.to_thread(MarketCheck.of, feeds[0].options) if alone else None
     play = _Screenplay(
-        title="Feedgate demo",
+        title=title,
         seconds=seconds,
         kill_after=kill_after,
         watched=sys.stdout.isatty() and not as_json,
@@ -88,16 +94,23 @@ async def demo(
     return await _watch(settings, play)
 
 
-async def run(config: Path | None, env_files: Sequence[Path], *, view: bool | None, as_json: bool) -> int:
-    """Run with the operator's settings until SIGINT or SIGTERM."""
+async def run(
+    config: Path | None, env_files: Sequence[Path], *, view: bool | None, as_json: bool, logs: ProgramLogs | None = None
+) -> int:
+    """Run with the operator's settings until SIGINT or SIGTERM. ``logs`` are set up as the settings say."""
     settings = load_settings(config, env_files)
-    watched = sys.stdout.isatty() if view is None else view
+    if logs is not None:
+        logs.settle(settings)
+    records = logs is not None and logs.json
+    watched = (sys.stdout.isatty() if view is None else view) and not records
     if not settings.feeds:
         raise SettingsError(
             ["no feed is configured; give --env-file with CTP_PRIMARY_* (.env.example) or --config with [feeds.NAME]"]
         )
     watched = watched and not as_json
-    play = _Screenplay(title="Feedgate", seconds=None, watched=watched, consumed=watched, as_json=as_json)
+    play = _Screenplay(
+        title="Feedgate", seconds=None, watched=watched, consumed=watched, as_json=as_json, records=records
+    )
     return await _watch(settings, play)
 
 
@@ -114,6 +127,8 @@ class _Screenplay:
     consumed: bool
     """Read the stream back as a consumer does. It costs the core's process as much as publishing."""
     as_json: bool
+    records: bool = False
+    """Say everything as a record of the log: stdout is for these alone."""
     check: MarketCheck | None = None
     beside: Beside | None = None
 
@@ -133,9 +148,8 @@ async def _watch(settings: Settings, play: _Screenplay) -> int:
         heap.settle()
         begun = clock.monotonic()
         if not play.as_json:
-            _greet(console, gw, play.title)
-            if beside:
-                console.print(beside, highlight=False, soft_wrap=True)
+            for text in filter(None, (*_greeting(gw, play.title), beside)):
+                _say(console, text, play)
         if play.kill_after is not None:
             shown = None if play.watched or play.as_json else console
             killer = asyncio.create_task(_kill_active(gw, play.kill_after, consumer, clock, shown), name="killer")
@@ -154,7 +168,7 @@ async def _watch(settings: Settings, play: _Screenplay) -> int:
     if play.as_json:
         sys.stdout.write(summary_json(summary) + "\n")
     else:
-        console.print(summary_text(summary), highlight=False, markup=False, soft_wrap=True)
+        _say(console, summary_text(summary), play)
     return 0 if summary.whole else FeedgateError.exit_code
 
 
@@ -189,11 +203,17 @@ async def _sum_up(gw: Gateway, consumer: Consumer | None, elapsed: float, due_ns
     )
 
 
-def _greet(console: Console, gw: Gateway, title: str) -> None:
+def _say(console: Console, text: str, play: _Screenplay) -> None:
+    if play.records:
+        _log.info("%s", text)
+    else:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _greeting(gw: Gateway, title: str) -> list[str]:
     metrics = f"   http://127.0.0.1:{gw.metrics_port}/metrics" if gw.metrics_port else ""
-    console.print(f"{title}: {gw.url or 'bus in memory'}{metrics}", highlight=False, soft_wrap=True)
-    if gw.url is not None:
-        console.print(f"in another terminal: gateway tail 'SHFE.*' --url {gw.url}", highlight=False, soft_wrap=True)
+    lines = [f"{title}: {gw.url or 'bus in memory'}{metrics}"]
+    return lines if gw.url is None else [*lines, f"in another terminal: gateway tail 'SHFE.*' --url {gw.url}"]
 
 
 async def _kill_active(

@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, field_validator
 
+from gateway.calendar import CalendarError, load_calendar
+from gateway.calendar.days import SATURDAY
 from gateway.hookspecs import hookimpl
 from runbook.context import ActionContext
 from runbook.hookspecs import ActionKind
@@ -28,7 +30,13 @@ _TIMEOUT_S = 900.0
 class ScanParameters(BaseModel, extra="forbid", frozen=True):
     """What is counted, and how much is too much."""
 
-    date: str = Field("today", description="today, yesterday, or a day such as 2026-11-21, in Shanghai")
+    date: str = Field(
+        "today",
+        description="today, yesterday, or a day such as 2026-11-21, in Shanghai",
+    )
+    trading_day: bool = Field(
+        False, description="The trading day of that date: from 18:00 of the one before, so with its night, to 18:00"
+    )
     keywords: list[str] = Field(
         default_factory=lambda: ["ERROR", "CRITICAL"],
         min_length=1,
@@ -73,7 +81,8 @@ def day_of(text: str, today: date) -> date:
 async def log_scan(context: ActionContext, parameters: ScanParameters) -> ActionResult:
     """Exit code 0: at most ``max_total``; 1: more; 2: more of CRITICAL or FATAL alone, or a log cannot be read."""
     day = day_of(parameters.date, shanghai_time(context.clock.wall_ns()).date())
-    scan = await asyncio.to_thread(scan_logs, context.log_dir, day, parameters.keywords)
+    since = await asyncio.to_thread(_before, context, day) if parameters.trading_day else None
+    scan = await asyncio.to_thread(scan_logs, context.log_dir, day, parameters.keywords, since)
     masker = Masker(secrets_of(context.settings) | secrets_of(context.runbook))
     summary = masker.mapping(scan.as_json())
     code = exit_code_of(scan, parameters.max_total)
@@ -89,9 +98,21 @@ async def log_scan(context: ActionContext, parameters: ScanParameters) -> Action
         output = shown(path, context.log_dir)
     # without the keywords: this text gets into a log, too
     said = f"{scan.total} of {scan.lines} lines of {day.isoformat()} count (at most {parameters.max_total} may)"
+    if scan.failed_checks:
+        said += f"; beside them {scan.failed_checks} failed checks, which have exit codes of their own"
     if scan.unreadable:
         said += f"; {len(scan.unreadable)} logs could not be read, the first: {scan.unreadable[0].name}"
     return ActionResult(exit_code=code, message=said, details=summary, output=output)
+
+
+def _before(context: ActionContext, day: date) -> date:
+    """The trading day before; beyond the calendar the weekday before: a log that nobody reads would be worse."""
+    known = context.settings.calendar
+    try:
+        return load_calendar(known.overrides, cache=known.cache_directory).previous_trading_day(day)
+    except CalendarError as error:
+        context.tell("calendar", f"{error}; the weekday before counts as the trading day before", {})
+        return next(one for one in (day - timedelta(days=days) for days in range(1, 8)) if one.weekday() < SATURDAY)
 
 
 def exit_code_of(scan: Scan, max_total: int) -> Exit:

@@ -165,7 +165,8 @@ class _WithConfig:
             await asyncio.to_thread(_write, context.runbook.state_dir / ACTIVE, chosen_line)
         result = await self._build()(context, parameters)
         if not context.request.dry_run and result.exit_code in (Exit.OK, Exit.WARNING):
-            await asyncio.to_thread(remember, context.runbook.state_dir, context.clock, self._files)
+            image = context.runbook.image_tag or ""
+            await asyncio.to_thread(remember, context.runbook.state_dir, context.clock, self._files, image=image)
         return result
 
 
@@ -189,6 +190,8 @@ def _write(path: Path, content: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)  # an environment file: the check of secret files asks for it of every one
         new.write_text(content, encoding="utf-8")
         new.replace(path)
     except OSError as error:

@@ -167,7 +167,8 @@ class Runbook:
 
     def _calendar(self) -> Calendar | None:
         try:
-            return load_calendar(self.settings.calendar.overrides)
+            days = self.settings.calendar
+            return load_calendar(days.overrides, cache=days.cache_directory)
         except CalendarError as error:
             self.findings.append(f"calendar: {error}")
             return None

@@ -143,9 +143,11 @@ def _jobs(args: argparse.Namespace, loaded: Loaded) -> int:
         raise loaded.refusal
     from gateway.calendar import load_calendar  # noqa: PLC0415 - brings pandas, which no other command here needs
 
+    days = loaded.settings.calendar
     place = jobs_commands.Place(
         windows=MarketWindows(
-            load_calendar(loaded.settings.calendar.overrides), hours=read_sessions(loaded.runbook.session_config)
+            load_calendar(days.overrides, cache=days.cache_directory),
+            hours=read_sessions(loaded.runbook.session_config),
         ),
         settings=loaded.runbook.schedule,
         state_dir=loaded.runbook.state_dir,

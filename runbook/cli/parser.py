@@ -22,6 +22,8 @@ PLACES: Final = {
     "incident": ("incident", "new"),
 }
 """Actions that are typed as two words."""
+ALIASES: Final = {"log-scan": ("logscan",)}
+"""Other spellings that operators type."""
 ELSEWHERE: Final = frozenset({"job-pause", "job-resume"})
 """Actions that have a command of their own: ``runbook jobs pause``."""
 _GROUPS: Final = {"secrets": "secrets from Vault: pull, clear", "incident": "reports of incidents: new"}
@@ -58,7 +60,8 @@ def build(kinds: Mapping[str, ActionKind]) -> Parser:
             continue
         first, _, second = " ".join(PLACES.get(name, (name,))).partition(" ")
         if not second:
-            _action(commands.add_parser(first, help=_title(kind), description=_described(kind)), kind)
+            also = ALIASES.get(first, ())
+            _action(commands.add_parser(first, aliases=also, help=_title(kind), description=_described(kind)), kind)
             continue
         if first not in groups:
             group = commands.add_parser(first, help=_GROUPS.get(first, ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
@@ -15,6 +16,9 @@ from runbook.model import Exit
 
 if TYPE_CHECKING:
     from runbook.web.serving import Serving
+
+
+log = logging.getLogger(__name__)
 
 
 class MissingError(FeedgateError):
@@ -43,6 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-jobs", action="store_true", help="do not run jobs by the calendar; a console alone")
     parser.add_argument("--mock", action="store_true", help="the mock environment: a synthetic market, no account")
     parser.add_argument("--debug", action="store_true", help="log at DEBUG")
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        help="json: records as JSON lines on stdout, and nothing else there; unset: log.format of the settings",
+    )
 
 
 def serve(args: argparse.Namespace, loaded: Loaded, made: Logs, out: TextIO) -> int:
@@ -52,13 +61,18 @@ def serve(args: argparse.Namespace, loaded: Loaded, made: Logs, out: TextIO) -> 
     with missing_package():
         from runbook.web import serving  # noqa: PLC0415 - no other command needs a web server
 
+    records = (args.log_format or loaded.settings.log.format) == "json"
+
     def ready(told: Serving) -> None:
         mock = " (mock environment)" if loaded.mock else ""
+        if records:
+            log.info("console %s; access: %s; jobs: %s%s", told.url, told.access, told.jobs, mock)
+            return
         out.write(f"console  {told.url}{mock}\naccess   {told.access}\njobs     {told.jobs}\nCtrl-C ends it.\n")
         out.flush()
 
     wanted = serving.Wanted(host=args.host, port=args.port, jobs=not args.no_jobs)
     runbook = Runbook(loaded)
-    made.into(loaded.runbook.log_dir, runbook.masker, runbook.labels)
+    made.into(loaded.runbook.log_dir, runbook.masker, runbook.labels, records_on_stdout=records, off_loop=True)
     asyncio.run(serving.serve(runbook, wanted, ready))
     return int(Exit.OK)

@@ -62,7 +62,7 @@ def files_below(root: Path, secret: Collection[Path] = ()) -> Iterator[Found | S
         for name in sorted([*names, *(folder for folder in folders if Path(directory, folder).is_symlink())]):
             path = Path(directory, name)
             relative = path.relative_to(root).as_posix()
-            if name.startswith((".draft-", ".views.lock", ".notify", ".failures")):
+            if name.startswith((".draft-", ".notify", ".failures")) or (name[0] == "." and name.endswith(".lock")):
                 continue
             yield _look(path, relative, hidden)
     for problem in problems:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +19,7 @@ from urllib.request import urlopen
 import msgspec
 
 from gateway.terminal.top.asking import Asking
+from gateway.terminal.top.export import json_text
 from gateway.terminal.top.telling import facts_of
 from gateway.terminal.top.text import snapshot
 from runbook.audit.chain import Entry
@@ -30,9 +33,13 @@ from runbook.runner.masking import Masker
 
 _LARGEST: Final = 16 << 20
 """Bytes of one log or answer; of a longer log the end is kept."""
+MOST_IN_ALL: Final = 128 << 20
+"""Bytes of all logs of a report, the youngest first."""
+_PACKED: Final = 64 << 20
+"""Bytes of a compressed log that is looked into."""
 _ANSWER_S: Final = 5.0
 _SAMPLE: Final = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)")
-_TEXTS: Final = (".log", ".jsonl", ".json", ".csv", ".md", ".txt")
+_TEXTS: Final = re.compile(r".+\.(log|jsonl|json|csv|md|txt)(\.\d+)*(\.gz)?")
 
 
 @dataclass(slots=True)
@@ -50,8 +57,10 @@ class Evidence:
 class Collector:
     """Collects for one report. Everything goes through the masker."""
 
-    def __init__(self, context: ActionContext, masker: Masker, since: datetime) -> None:
+    def __init__(self, context: ActionContext, masker: Masker, since: datetime, *, room: int = MOST_IN_ALL) -> None:
+        """``room``: bytes of logs at most, unpacked."""
         self.evidence = Evidence()
+        self._room = room
         self._context = context
         self._masker = masker
         self._since = since
@@ -83,7 +92,7 @@ class Collector:
         self._keep("status.json", json.dumps(self._masker.value(status), ensure_ascii=False, indent=2) + "\n")
 
     async def _top(self) -> None:
-        """What ``gateway top --once`` prints: the same for people."""
+        """What ``gateway top --export`` writes: for people, and as JSON."""
         asking = Asking(self._context.connect, self._context.clock, self._context.settings.name)
         try:
             async with asyncio.timeout(2 * _ANSWER_S):  # to connect, and to be answered
@@ -94,7 +103,9 @@ class Collector:
         if look.status is None:
             self._miss("snapshot of gateway top", "the gateway did not answer")
             return
-        self._keep("top.txt", snapshot(facts_of(look)))
+        facts = facts_of(look)
+        self._keep("top.txt", snapshot(facts))
+        self._keep("top.json", json_text(facts))
 
     async def _metrics(self) -> None:
         gateway, runbook = self._context.settings.metrics, self._context.runbook.metrics
@@ -121,23 +132,40 @@ class Collector:
             self._miss("logs", f"there is no {root}")
             return
         border = self._since.timestamp() * 1e9
+        young: list[Found] = []
         for found in files_below(root, secret_files(self._context.runbook)):
             if isinstance(found, Skipped):
                 self._miss(f"log {found.name}", found.why)
-            elif found.path.suffix in _TEXTS and found.mtime_ns >= border:
-                self._log(root, found)
+            elif _TEXTS.fullmatch(found.path.name) and found.mtime_ns >= border:
+                young.append(found)
+        room = self._room
+        for number, found in enumerate(sorted(young, key=lambda one: (-one.mtime_ns, one.name))):
+            if room <= 0:
+                self._miss(f"{len(young) - number} older logs", f"the report would have more than {self._room} bytes")
+                return
+            room -= self._log(root, found)
 
-    def _log(self, root: Path, found: Found) -> None:
+    def _log(self, root: Path, found: Found) -> int:
+        """Keep it, and give its size."""
         copy = BytesIO()
         copied = copy_consistently(found, root, copy)
         if isinstance(copied, str):
             self._miss(f"log {found.name}", copied)
-            return
-        data = copy.getvalue()
+            return 0
+        data, name = copy.getvalue(), found.name
+        if name.endswith(".gz"):
+            # unpacked, or no secret in it could be masked
+            try:
+                data = _unpacked(data)
+            except (OSError, EOFError, zlib.error, ValueError) as error:
+                self._miss(f"log {name}", error)
+                return 0
+            name = name.removesuffix(".gz")
         if len(data) > _LARGEST:
-            self._miss(f"beginning of log {found.name}", f"only its last {_LARGEST} bytes are here")
+            self._miss(f"beginning of log {name}", f"only its last {_LARGEST} bytes are here")
             data = data[-_LARGEST:].partition(b"\n")[2]
-        self._keep(f"logs/{found.name}", data.decode("utf-8", "replace"))
+        self._keep(f"logs/{name}", data.decode("utf-8", "replace"))
+        return len(data)
 
     def _audit(self) -> None:
         directory = self._context.runbook.audit_directory
@@ -149,6 +177,15 @@ class Collector:
         young = [entry for entry in entries if datetime.fromisoformat(entry.written) >= self._since]
         self.evidence.entries = young
         self._keep("audit.jsonl", "".join(json_lines(young)))
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Raises ValueError for one that grows beyond measure: a few bytes can unpack to gigabytes."""
+    with gzip.GzipFile(fileobj=BytesIO(data)) as file:
+        whole = file.read(_PACKED + 1)
+    if len(whole) > _PACKED:
+        raise ValueError(f"it has more than {_PACKED} bytes unpacked")
+    return whole
 
 
 def since(context: ActionContext, minutes: int) -> datetime:

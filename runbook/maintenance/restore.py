@@ -6,7 +6,8 @@ import hashlib
 import io
 import stat
 import tomllib
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
@@ -20,7 +21,11 @@ from runbook.settings import names
 
 GATEWAY: Final = "gateway (`runbook restart`)"
 RUNBOOK: Final = "runbook (`runbook serve`)"
+IMAGE: Final = "FEEDGATE_IMAGE_TAG"
+"""The variable that ``docker-compose.yml`` takes the image's tag from."""
 _OWNER: Final = 0o600
+_PUBLIC: Final = 0o644
+"""A tag is no secret, and whoever starts the containers reads it."""
 _Before = dict[str, tuple[bytes | None, int]]
 """Contents and modes of files, secrets included: in memory only."""
 
@@ -39,16 +44,26 @@ class Restored:
     restart: list[str] = field(default_factory=list)
     replaced: Snapshot | None = None
     """What was there before, to go forward again."""
+    image: str = ""
+    """Tag of the image to go back to; empty: the one that runs, or none is known."""
     interrupted: bool = False
     """A rollback before this one did not come to its end."""
 
 
-def restore(history: SettingsHistory, snapshot: Snapshot, *, dry_run: bool = False) -> Restored:
+def restore(
+    history: SettingsHistory,
+    snapshot: Snapshot,
+    *,
+    dry_run: bool = False,
+    image: str = "",
+    image_file: Path | None = None,
+) -> Restored:
     """Replace the files that differ. Blocks. Raises SnapshotError or OSError; then everything is as it was.
 
     Secrets stay those of the files as they are now. These are kept first, without their secrets, as a snapshot of the
     sort ``replaced``. New contents lie ready and synced beside all files before the first one is replaced. A crash
-    between two replacements is finished by the next rollback.
+    between two replacements is finished by the next rollback. ``image`` is the tag of the image that runs: where the
+    snapshot has another one, that one is written to ``image_file``.
     """
     result = Restored(snapshot, interrupted=history.pending.exists())
     wanted = {file: _whole(history, file, result) for file in snapshot.files if file.copied}
@@ -59,15 +74,35 @@ def restore(history: SettingsHistory, snapshot: Snapshot, *, dry_run: bool = Fal
     for file, data in changed.items():
         result.changed[file.path] = sorted(_differing(file.path, _now(file) or b"", data or b""))
     result.restart = _restart(result)
+    result.image = snapshot.image if snapshot.image != image else ""
     if dry_run:
         return result
-    if changed:
+    if changed or result.image:
         before = {file.path: (_now(file), _mode(file)) for file in changed}
-        result.replaced = history.remember([Path(file.path) for file in wanted], sort="replaced")
-        place(history.pending, snapshot.id.encode(), mode=_OWNER)
-        _replace(history, changed, before)
+        result.replaced = history.remember([Path(file.path) for file in wanted], sort="replaced", image=image)
+        with _image_written(image_file, result.image):
+            place(history.pending, snapshot.id.encode(), mode=_OWNER)
+            _replace(history, changed, before)
     history.pending.unlink(missing_ok=True)
     return result
+
+
+@contextmanager
+def _image_written(path: Path | None, tag: str) -> Iterator[None]:
+    """The tag in its file; as it was when the block fails. Raises OSError."""
+    if path is None or not tag:
+        yield
+        return
+    before = path.read_bytes() if path.exists() else None
+    place(path, f"{IMAGE}={tag}\n".encode(), mode=_PUBLIC)
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            place(path, before, mode=_PUBLIC)
+        raise
 
 
 def _whole(history: SettingsHistory, file: Kept, result: Restored) -> bytes | None:

@@ -61,11 +61,13 @@ class Snapshot:
     at: str
     sort: Sort
     files: tuple[Kept, ...]
+    image: str = ""
+    """Tag of the image that ran on them; empty: none, or not known."""
 
     @property
     def content(self) -> frozenset[tuple[str, str]]:
         """What distinguishes it."""
-        return frozenset((file.path, file.sha256) for file in self.files)
+        return frozenset((file.path, file.sha256) for file in self.files) | {("", self.image)}
 
 
 class SettingsHistory:
@@ -80,10 +82,12 @@ class SettingsHistory:
         """There while files are being brought back; left behind by a crash in the middle of it."""
         return self._root / "pending"
 
-    def remember(self, files: Iterable[Path], secret_files: Collection[Path] = (), *, sort: Sort = "good") -> Snapshot:
+    def remember(
+        self, files: Iterable[Path], secret_files: Collection[Path] = (), *, sort: Sort = "good", image: str = ""
+    ) -> Snapshot:
         """Keep these files as they are now: call it after each start that succeeded. Raises SnapshotError or OSError.
 
-        The same content as the newest snapshot of its sort makes no new one.
+        ``image`` is the tag of the image that runs. The same as the newest snapshot of its sort makes no new one.
         """
         secret = {path.resolve() for path in secret_files}
         given = set(files) | secret
@@ -91,14 +95,14 @@ class SettingsHistory:
         self._cleanse(known)
         kept = tuple(sorted((self._keep(path, secret, known) for path in given), key=lambda one: one.path))
         now = self._clock.wall_ns()
-        snapshot = Snapshot("", shanghai(now), sort, kept)
+        snapshot = Snapshot("", shanghai(now), sort, kept, image)
         if sort == "good":
             self.pending.unlink(missing_ok=True)  # whatever a rollback left undone, these settings work
         newest = next(iter(self.snapshots(sort)), None)
         if newest is not None and newest.content == snapshot.content:
             return newest
         digest = hashlib.sha256(json.dumps(sorted(snapshot.content)).encode()).hexdigest()[:8]
-        snapshot = Snapshot(f"{now:020d}-{run_id(now, digest)}", snapshot.at, sort, kept)
+        snapshot = replace(snapshot, id=f"{now:020d}-{run_id(now, digest)}")
         self._make()
         place(self._root / "snapshots" / f"{snapshot.id}.json", _json(snapshot), mode=_OWNER)
         self._forget()
@@ -189,13 +193,15 @@ class SettingsHistory:
                 path.unlink()
 
 
-def remember(state_dir: Path, clock: Clock, files: Iterable[Path], secret_files: Collection[Path] = ()) -> str:
+def remember(
+    state_dir: Path, clock: Clock, files: Iterable[Path], secret_files: Collection[Path] = (), *, image: str = ""
+) -> str:
     """For the supervisor, after a successful start: keep the settings files; gives the snapshot's id. Blocks.
 
     Never raises for a disk that takes nothing: a start does not fail because of it. Then the id is empty.
     """
     try:
-        return SettingsHistory(state_dir, clock).remember(files, secret_files).id
+        return SettingsHistory(state_dir, clock).remember(files, secret_files, image=image).id
     except (OSError, SnapshotError) as error:
         log.error("the settings of this start cannot be kept to go back to: %s", error)  # noqa: TRY400 - one line
         return ""

@@ -134,7 +134,14 @@ def build_jobs(windows: MarketWindows, settings: JobSettings) -> tuple[Job, ...]
             missed_exit=Exit.WARNING,
             rule=f"runs in its window of {settings.drill_window_s / 60:g} minutes; then it is missed (exit 1)",
         ),
-        Job(name="log-scan", title="Log scan", action="log-scan", when=times.log_scan, rule=once),
+        Job(
+            name="log-scan",
+            title="Log scan",
+            action="log-scan",
+            when=times.log_scan,
+            parameters={"trading_day": True},
+            rule=once,
+        ),
         Job(name="archive", title="Archive of the logs", action="archive", when=times.archive, rule=once),
         Job(name="retention", title="Removal of old files", action="retention", when=times.retention, rule=once),
     )

@@ -13,14 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from gateway.clock import SystemClock
 from gateway.errors import FeedgateError
+from gateway.terminal.logs.files import RotatingFile
 from runbook.runner.masking import Masker
+from runbook.runner.run import shanghai
 from runbook.runner.waiting import to_the_end
 from runbook.supervisor import launcher
-from runbook.supervisor.logfiles import RotatingFile
 
 _WORDS: Final = 40
-_LINE: Final = 4000
+_LINE: Final = 100_000
+"""Bytes. A record of the gateway, with a long traceback in Chinese, fits."""
 _TAIL_S: Final = 0.5
 
 
@@ -89,7 +92,7 @@ class Spawner:
             raise
 
     async def _start(self, command: Command) -> RealChild:
-        file = self._files.setdefault(command.log, RotatingFile(self._log_dir / command.log))
+        file = self._files.setdefault(command.log, RotatingFile(self._log_dir / command.log, missing=_missing))
         output = _Output(file, self._masker)
         reading, writing = os.pipe()
         pipe = os.fdopen(reading, "rb", buffering=0)
@@ -116,6 +119,11 @@ class Spawner:
         """Close the files."""
         for file in self._files.values():
             file.close()
+
+
+def _missing(text: str) -> str:
+    """In the form of text logs, which the log scan reads."""
+    return f"{shanghai(SystemClock().wall_ns())} ERROR {__name__}: {text}"
 
 
 class RealChild:
@@ -153,7 +161,7 @@ class _Output(asyncio.Protocol):
     def __init__(self, file: RotatingFile, masker: Masker) -> None:
         self.words: deque[str] = deque(maxlen=_WORDS)
         self.ended = asyncio.Event()
-        self._write: Callable[[str], None] = file.write
+        self._write: Callable[[str], object] = file.write
         self._masker = masker
         self._rest = b""
 

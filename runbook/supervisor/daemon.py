@@ -29,7 +29,7 @@ from runbook.supervisor.bringup import Order
 from runbook.supervisor.children import Spawner
 from runbook.supervisor.environment import Environment
 from runbook.supervisor.escalation import escalation_of
-from runbook.supervisor.logfiles import LogBridge, RotatingFile, SupervisorLog
+from runbook.supervisor.logfiles import LogBridge, SupervisorLog
 from runbook.supervisor.operations import Operations
 from runbook.supervisor.place import Place
 from runbook.supervisor.probes import MeasuredHealth
@@ -83,9 +83,8 @@ async def supervise(
         _take_lock(stack, runbook, clock)
         masker = Masker((*secrets_of(settings), *secrets_of(runbook)))
         calendar = await _calendar(settings)
-        file = RotatingFile(runbook.log_dir / "supervisor.log")
         echo = _print if foreground is not None else None
-        log = SupervisorLog(file, clock, masker, _labels(settings, calendar, clock), echo)
+        log = SupervisorLog(runbook.log_dir / "supervisor.log", clock, masker, _labels(settings, calendar, clock), echo)
         stack.callback(log.close)
         bridge = LogBridge(log, asyncio.get_running_loop())
         logging.getLogger().addHandler(bridge)
@@ -102,7 +101,7 @@ async def supervise(
                 notifier.say(f"STATUS={text.splitlines()[0]}")
 
         def loaded_calendar() -> Calendar:
-            return calendar or load_calendar(settings.calendar.overrides)
+            return calendar or load_calendar(settings.calendar.overrides, cache=settings.calendar.cache_directory)
 
         notifier = Notifier(files.environment)
         timers = Timers(clock)
@@ -247,7 +246,8 @@ def _take_lock(stack: AsyncExitStack, runbook: RunbookSettings, clock: Clock) ->
 async def _calendar(settings: Settings) -> Calendar | None:
     """None when it cannot be had: the T-5 stage then says why; everything else goes on."""
     with contextlib.suppress(CalendarError):
-        return await asyncio.to_thread(load_calendar, settings.calendar.overrides)
+        days = settings.calendar
+        return await asyncio.to_thread(load_calendar, days.overrides, cache=days.cache_directory)
     return None
 
 

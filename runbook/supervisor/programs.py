@@ -127,7 +127,8 @@ class GatewayProgram:
         self._unready = "its control service does not answer yet"
         env = self._environment | ({"NATS_URL": self.nats_url} if self.nats_url else {})
         level = "DEBUG" if self.debug else "INFO"
-        argv = [sys.executable, "-m", "gateway", "--log-level", level, "run", "--no-view", *self._files]
+        logs = ["--log-level", level, "run", "--no-view", "--log-format", "json"]
+        argv = [sys.executable, "-m", "gateway", *logs, *self._files]
         return Command(argv=argv, env=env, log="gateway.log")
 
     async def ready(self, _child: Child, /) -> None:

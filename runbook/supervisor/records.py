@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -21,7 +20,7 @@ from runbook.model import ActionRequest, ActionResult, AuditRecord, Trigger, Win
 from runbook.runner import Masker
 from runbook.runner.auditing import Event, RecordMaker
 from runbook.runner.pushing import ExitCode, ExitCodePusher
-from runbook.runner.run import run_id, shanghai
+from runbook.runner.run import new_run_id, shanghai
 from runbook.settings import RunbookSettings
 from runbook.supervisor.figures import push_startup
 
@@ -145,4 +144,4 @@ class Records:
 
 
 def _id(now: int) -> str:
-    return run_id(now, secrets.token_hex(4))
+    return new_run_id(now)

@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from runbook.web.access.places import host_name
 from runbook.web.errors import problem
 from runbook.web.meters import Meters
+from runbook.web.visits import visited
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -65,11 +66,13 @@ class Doorway:
                 await app(scope, self._timed(receive), answer)
         finally:
             method = str(scope.get("method", ""))
+            took = self._clock.monotonic() - began
+            visited(scope, status=answer.status or 500, seconds=took, stream=answer.is_stream)
             self._meters.request(
                 method=method if method in _METHODS else "other",
                 route=_route(scope),
                 status=answer.status or 500,
-                seconds=self._clock.monotonic() - began,
+                seconds=took,
                 stream=answer.is_stream,
             )
 

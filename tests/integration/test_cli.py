@@ -188,3 +188,25 @@ async def test_run_serves_real_accounts_from_an_env_file_until_sigterm(tmp_path:
     assert [summary[key] for key in ("lost", "missing", "doubled", "switches")] == [None] * 4
     assert summary["in"] == summary["out"] + sum(sum(reasons.values()) for reasons in summary["dropped"].values())
     assert b"hush-hush" not in log + out.encode() + err.encode()
+
+
+async def test_as_json_stdout_has_records_alone_and_the_file_has_the_same(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text(
+        '[bus]\nkind = "memory"\n[feeds.sim]\nhost = "child"\ninstruments = ["*"]\nsessions = "always"\n'
+        "[feeds.sim.accounts.primary]\n[feeds.sim.options]\ncontracts = 5\nrate = 50\n"
+    )
+    file = tmp_path / "logs" / "gateway.log"
+    process = await start("run", "--config", str(config), "--log-format", "json", "--log-file", str(file))
+    assert process.stdout is not None
+    lines = []
+    while not lines or not lines[-1]["text"].endswith(": streaming "):
+        lines.append(json.loads(await asyncio.wait_for(process.stdout.readline(), 30)))
+    process.send_signal(signal.SIGTERM)
+    code, out, err = await finish(process)
+    lines += [json.loads(line) for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert all(line["at"].endswith("+08:00") and line["gateway"] == "feedgate" for line in lines)
+    assert any(line["text"].startswith("Feedgate: bus in memory") for line in lines)
+    assert "(balanced)" in lines[-1]["text"]
+    assert [json.loads(line) for line in file.read_text().splitlines()] == lines

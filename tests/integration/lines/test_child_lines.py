@@ -212,6 +212,11 @@ async def test_output_of_the_vendor_stays_out_of_our_stdout(
     await bench.until(lambda: bench.line.state is LineState.STOPPED)
     assert "vendor words on stdout" in caplog.text
     assert "vendor words" not in capfd.readouterr().out
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.getMessage().startswith(f"{bench.line.id}: chaos: 前置机 refused:\nxxx")
+    assert len(record.getMessage()) < 10_000
+    assert record.exc_text == "OSError: broken"
+    assert vars(record)["line"] == str(bench.line.id)
 
 
 async def test_a_raising_call_is_reported_to_whoever_asked(bench: Bench) -> None:

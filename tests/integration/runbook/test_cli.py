@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.model import SHANGHAI
 from tests.integration.runbook.coming_days import closed_days, coming_days
 
 ROOT = Path(__file__).parents[3]
@@ -84,7 +86,6 @@ class Shell:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.python = sys.executable
-        self.before: list[str] = []
         """A program that runs the command."""
         site = root / "site"
         info = site / "testplugin-1.0.dist-info"
@@ -98,7 +99,7 @@ class Shell:
 
     def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*self.before, self.python, "-m", "runbook", *words],
+            [self.python, "-m", "runbook", *words],
             cwd=self.root,
             env=self.environment | more.pop("env", {}),
             stdout=subprocess.PIPE,
@@ -261,6 +262,25 @@ def test_a_reader_that_leaves_early_changes_no_exit_code(shell: Shell) -> None:
         assert process.stderr is not None
         err = process.stderr.read()
         assert process.wait(timeout=120) == 0, err
+
+
+def test_the_operators_log_scan_goes_by_the_level_and_its_exit_code_by_the_count(shell: Shell) -> None:
+    today = datetime.now(SHANGHAI)
+    lines = [  # of two days, because midnight may come before the scan
+        {"at": (today + timedelta(days=days)).isoformat(), "level": level, "logger": "x", "text": text}
+        for days in range(2)
+        for level, text in (("error", "no room"), ("info", "ERROR and CRITICAL are only words"))
+    ]
+    logs = shell.root / "logs/runbooks"
+    logs.mkdir(parents=True)
+    (logs / "gateway.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    typed = ("logscan", "--date", "today", "--keywords", "ERROR,CRITICAL", "--write-summary", "--max-total")
+    assert shell.do(*typed, "1").returncode == 0
+    done = shell.do(*typed, "0")
+    assert done.returncode == 1, done.stderr
+    (summary, *_) = logs.glob("log_scan_*.json")
+    assert json.loads(summary.read_text())["by_keyword"] == {"ERROR": 1, "CRITICAL": 0}
+    assert {record["action"] for record in shell.records("log-scan")} == {"log-scan"}
 
 
 def test_jobs_and_audit_read_the_same_state(shell: Shell) -> None:

@@ -15,19 +15,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from gateway.model import SHANGHAI
 from gateway.sources.sim_options import SimOptions
+from tests.day.wall import Wall
 from tests.integration.runbook.test_cli import Shell
 from tests.integration.runbook.vault_server import Bao
 
@@ -244,21 +246,9 @@ def test_15_of_monitoring_that_is_configured_and_down(desk: Desk, closed_port: i
     desk.recorded("start", 15)
 
 
-@pytest.fixture
-def late() -> list[str]:
-    """Runs a command at 08:57 of a trading day, two minutes after T-5."""
-    program = shutil.which("faketime")
-    if program is None:
-        reason = "faketime is not installed: apt-get install faketime"
-        if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return [program, "-f", "@2026-11-24 00:57:00"]
-
-
-def test_16_of_a_start_after_t5(desk: Desk, late: list[str]) -> None:
-    desk.shell.before = late
-    desk.env |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": "UTC"}
+def test_16_of_a_start_after_t5(desk: Desk, tmp_path: Path) -> None:
+    # 8:57 of a trading day, two minutes after T-5
+    desk.env |= Wall(tmp_path / "wall", datetime(2026, 11, 24, 8, 57, tzinfo=SHANGHAI)).environment
     done = desk.start("--window", "day", RUNBOOK_ESCALATION__AFTER="1")
     assert done.returncode == 16, done.stdout
     assert "T-5 missed" in done.stdout

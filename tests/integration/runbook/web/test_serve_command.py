@@ -86,14 +86,23 @@ def test_it_says_where_it_is_and_who_may_come_in_and_ends_in_order_when_asked(
 
 def test_with_tokens_it_says_how_many_and_shows_none(tmp_path: Path) -> None:
     token = "a-token-of-the-settings"
-    with serving(tmp_path, "--port", "0", "--no-jobs", OPS_API_TOKENS=f"viewer:vera:{token}") as (_, url, printed):
+    with serving(tmp_path, "--port", "0", "--no-jobs", OPS_API_TOKENS=f"viewer:vera:{token}") as (
+        process,
+        url,
+        printed,
+    ):
         assert "1 token: log in" in printed
         assert "--no-jobs" in printed
         assert token not in printed
-        assert httpx.get(f"{url}/api/status").status_code == 401
+        assert httpx.get(f"{url}/api/status", params={"token": token}).status_code == 401
         assert httpx.get(f"{url}/api/status", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+        process.terminate()
+        assert process.wait(DEADLINE_S) == 0
     logs = "".join(path.read_text() for path in (tmp_path / "logs").rglob("*.log"))
     assert token not in logs
+    asked = [line for line in logs.splitlines() if '"runbook.web.visits"' in line]
+    assert re.search(r"GET /api/status 401 \d+ ms from 127.0.0.1 by -", asked[0])
+    assert re.search(r"GET /api/status 200 \d+ ms from 127.0.0.1 by vera", asked[1])
 
 
 def test_a_port_that_is_taken_is_named_with_the_fix(tmp_path: Path) -> None:

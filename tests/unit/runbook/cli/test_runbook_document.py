@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runbook.cli.main import kinds_to_show
-from runbook.cli.parser import build
+from runbook.cli.parser import ALIASES, build
 from runbook.model import Exit
 
 ROOT = Path(__file__).parents[4]
@@ -22,15 +22,29 @@ CODES_TITLE = {"": "Exit codes", ".zh": "退出码"}
 ALERT_NOT_SEEN, INTERRUPTED = 3, 130
 
 
+SPELLINGS = {word for words in ALIASES.values() for word in words}
+"""Other names of commands. They have no section of their own; that of the command names them."""
+
+
 def walk(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     yield name, parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for word, below in action.choices.items():
-                yield from walk(f"{name} {word}", below)
+                if word not in SPELLINGS:
+                    yield from walk(f"{name} {word}", below)
 
 
 PARSERS = dict(walk("runbook", build(kinds_to_show())))
+
+
+def test_other_spellings_of_a_command_are_the_same_command_and_in_its_section() -> None:
+    commands = next(one for one in build(kinds_to_show())._actions if isinstance(one, argparse._SubParsersAction))
+    for name, spellings in ALIASES.items():
+        for spelling in spellings:
+            assert commands.choices[spelling] is commands.choices[name]
+            for language in PAGES:
+                assert f"`runbook {spelling}`" in sections(language)[f"runbook {name}"]
 
 
 def sections(language: str) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import http.server
+import json
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -17,9 +19,11 @@ from hypothesis import strategies as st
 from gateway.settings import Settings
 from runbook.actions.incident import IncidentParameters, incident
 from runbook.audit import open_audit
+from runbook.maintenance.evidence import Collector, since
 from runbook.maintenance.tarball import read_members
 from runbook.maintenance.yaml_text import yaml_text
 from runbook.model import AuditRecord
+from runbook.runner.masking import Masker
 
 FIELDS = [
     "date_time", "session", "operator", "trigger", "actions", "metrics", "outcome", "follow_ups", "audit_files",
@@ -93,11 +97,40 @@ async def test_no_secret_of_the_settings_or_of_the_runtime_file_is_in_it(desk: A
     desk.file("runbooks/a.log", "login pl4nted-one, then pl4nted-two\n")
     desk.file("runbooks/secrets.txt", "pl4nted-three\n")
     desk.file("runbooks/.env.live", "A=pl4nted-four\n")
+    desk.file("runbooks/gateway.log.20261120.1", "again pl4nted-one\n")
+    desk.file("runbooks/gateway.log.20261120.2.gz", gzip.compress(b"packed pl4nted-two\n"))
+    desk.file("runbooks/.gateway.log.lock", "20261120")
+    desk.file("runbooks/runs/x.log", json.dumps({"text": "quoted pl4nted-one", "password": "pl4nted-two"}) + "\n")
     result = await incident(desk.context("incident", reason="pl4nted-one"), IncidentParameters(outcome="pl4nted-two"))
     (path,) = desk.settings.incident_dir.iterdir()
-    everything = "".join(contents(path).values()) + result.message + str(result.details)
+    files = contents(path)
+    everything = "".join(files.values()) + result.message + str(result.details)
     assert "pl4nted" not in everything
+    assert b"pl4nted" not in b"".join(gzip.decompress(path.read_bytes()).split())
     assert "login ***, then ***" in everything
+    assert files["logs/gateway.log.20261120.1"] == "again ***\n"
+    assert files["logs/gateway.log.20261120.2"] == "packed ***\n"
+    assert not [name for name in files if "lock" in name or "env" in name or "secrets" in name]
+
+
+async def test_a_report_has_the_youngest_logs_and_a_limit(desk: Any) -> None:
+    for age, name in enumerate(("c", "b", "a", "d")):
+        desk.file(f"runbooks/{name}.log", f"{name} " * 50 + "\n", age_days=age / 1000)
+    collector = Collector(desk.context("incident"), Masker(), since(desk.context("incident"), 60), room=150)
+    evidence = await collector.collect()
+    assert {name for name in evidence.files if name.startswith("logs/")} == {"logs/c.log", "logs/b.log"}
+    assert "2 older logs: the report would have more than 150 bytes" in evidence.missing
+
+
+async def test_a_compressed_log_that_is_broken_or_a_bomb_is_left_out_and_named(desk: Any) -> None:
+    desk.file("runbooks/a.log.gz", gzip.compress(b"x" * 1000)[:-12])
+    desk.file("runbooks/b.log.gz", b"no gzip at all")
+    desk.file("runbooks/c.log.gz", gzip.compress(b"\0" * (65 << 20), 1))
+    result = await incident(desk.context("incident"), IncidentParameters())
+    missing = "\n".join(result.details["missing"])
+    assert "log a.log.gz: Compressed file ended" in missing
+    assert "log b.log.gz: Not a gzipped file" in missing
+    assert "log c.log.gz: it has more than 67108864 bytes unpacked" in missing
 
 
 @pytest.fixture

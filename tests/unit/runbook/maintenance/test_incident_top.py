@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -41,4 +42,6 @@ async def test_a_report_holds_what_gateway_top_would_have_shown(desk: Any, bus: 
     assert "status.json" in files
     assert files["top.txt"].startswith("Feedgate top · feedgate 0.1.0 · 2026-11-20 12:00:00 Shanghai")
     assert "! line sim:backup is lost" in files["top.txt"]
+    assert json.loads(files["top.json"])["kind"] in files["top.json"]
+    assert "line sim:backup is lost" in files["top.json"]
     assert "gateway top" not in files["incident.yaml"]

@@ -110,3 +110,67 @@ def test_days_are_written_in_several_ways_and_others_are_refused() -> None:
     for wrong in ("tomorrow", "2026-02-30", "", "1"):
         with pytest.raises(ValidationError):
             ScanParameters(date=wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("2026-11-20T10:00:00.123+08:00 ERROR gateway.flow: lost", "ERROR"),
+        ("2026-11-20T10:00:00.123+08:00 INFO gateway.flow: ERROR is only a word", ""),
+        ("2026-11-20T10:00:00.123+08:00 INFO gateway.flow: said\n    2026-11-20 10:00:00 ERROR forged", ""),
+        ("2026-11-20 10:00:00,5 - gateway.flow - CRITICAL - lost", "CRITICAL"),
+        ("[2026-11-20 10:00:00] | gateway | ERROR | lost", "ERROR"),
+        ("2026-11-20 10:00:00 Connection ERROR rate is fine", ""),
+        ("2026-11-20 10:00:00 ERROR=0", ""),
+        ("[1234] 2026/11/20 10:00:00.123456 [ERR] no room", "ERROR"),
+        ("[1234] 2026/11/20 10:00:00.123456 [FTL] port is taken", "CRITICAL"),
+        ("[1234] 2026/11/20 10:00:00.123456 [INF] Server is ready ERROR", ""),
+        ("ts=2026-11-20T02:00:00Z caller=main.go level=error msg=x", "ERROR"),
+        ('{"at": "2026-11-20T10:00:00+08:00", "level": "info", "text": "ERROR CRITICAL"}', ""),
+        ('{"timestamp": 1795140000.5, "severity": "Fatal", "message": "x"}', "CRITICAL"),
+        ('{"at": "2026-11-20T10:00:00+08:00", "level": "ERROR", "text": "torn', ""),
+        ("subscription ERROR", ""),
+    ],
+)
+def test_a_level_is_read_in_its_place_and_never_in_a_message(desk: Any, text: str, level: str) -> None:
+    desk.file("runbooks/a.log", "2026-11-20 09:59:59 INFO x: begins\n" + text + "\n")
+    scan = scan_logs(desk.settings.log_dir, DAY, ["ERROR", "CRITICAL"])
+    assert {name: count for name, count in scan.by_keyword.items() if count} == ({level: 1} if level else {})
+
+
+def test_a_program_that_died_counts_although_it_could_not_log_it(desk: Any) -> None:
+    trace = "Traceback (most recent call last):\n  File x\nKeyError: 'a'\n"
+    desk.file("runbooks/a.log", "2026-11-20 10:00:00 INFO x: fine\n" + trace)
+    desk.file("runbooks/b.log", "2026-11-20 10:00:00 ERROR x: announced\n" + trace)
+    desk.file("runbooks/c.log", "2026-11-20 10:00:00 INFO x: fine\nFatal Python error: Segmentation fault\n")
+    scan = scan_logs(desk.settings.log_dir, DAY, ["ERROR", "CRITICAL"])
+    assert scan.by_file == {"a.log": 1, "b.log": 1, "c.log": 1}
+    assert scan.by_keyword == {"ERROR": 2, "CRITICAL": 1}
+
+
+async def test_a_failed_check_is_told_beside_the_count_and_not_in_it(desk: Any) -> None:
+    desk.file("runbooks/subscription_check_20261120.log", line(level="error", text="coverage 0.9"))
+    desk.file("runbooks/runbook.log", line(level="info", text="run x: exit 2"))
+    result = await log_scan(desk.context("log-scan"), ScanParameters())
+    assert (result.exit_code, result.details["total"], result.details["failed_checks"]) == (0, 0, 1)
+    assert "1 failed checks" in result.message
+
+
+async def test_a_trading_day_has_its_night_and_not_the_next_one(desk: Any) -> None:
+    # 2026-11-20 is a Friday: its night session was on Thursday evening
+    rows = {"19T17:59:59": "before", "19T21:00:01": "night", "20T01:30:00": "night", "20T14:00:00": "day"}
+    rows |= {"20T18:00:00": "Monday's", "20T22:00:00": "Monday's"}
+    desk.file("runbooks/a.log", "".join(f"2026-11-{at} ERROR x: {what}\n" for at, what in rows.items()))
+    trading = await log_scan(desk.context("log-scan"), ScanParameters(trading_day=True))
+    assert [one["line"].split()[-1] for one in trading.details["examples"]] == ["night", "night", "day"]
+    monday = await log_scan(desk.context("log-scan"), ScanParameters(date="2026-11-23", trading_day=True))
+    assert [one["line"].split()[-1] for one in monday.details["examples"]] == ["Monday's", "Monday's"]
+    assert (await log_scan(desk.context("log-scan"), ScanParameters())).details["total"] == 4
+
+
+def test_pieces_of_a_file_that_turned_over_count(desk: Any) -> None:
+    text = "2026-11-20 10:00:00 ERROR x: one\n"
+    for name in ("a.log.20261120.1", "a.log.20261120.12", "a.log.1"):
+        desk.file(f"runbooks/{name}", text)
+    desk.file("runbooks/a.log.20261120.2.gz", gzip.compress(text.encode()))
+    assert scan_logs(desk.settings.log_dir, DAY, ["ERROR"]).total == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import stat
 import tomllib
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from dotenv import dotenv_values
+from pydantic import ValidationError
 
 from runbook.actions.rollback import RollbackParameters, rollback
 from runbook.maintenance import restore as restoring
@@ -17,6 +19,7 @@ from runbook.maintenance import snapshots as keeping
 from runbook.maintenance.restore import GATEWAY, RUNBOOK
 from runbook.maintenance.snapshots import SettingsHistory, remember
 from runbook.model import ActionResult
+from runbook.settings import RunbookSettings
 
 
 class Site:
@@ -309,3 +312,78 @@ def test_a_file_whose_secrets_cannot_be_told_from_the_rest_is_not_copied(site: S
     assert planted(site) == []
     (kept,) = [one for one in site.history().snapshots()[0].files if one.path == str(site.toml)]
     assert not kept.copied
+
+
+async def test_the_image_of_the_last_good_start_is_named_where_compose_reads_it(site: Site) -> None:
+    file = site.desk.root / "release" / "image.env"
+    history = site.history()
+    history.remember([site.env, site.toml], image="0.1.0")
+    site.desk.configure(image_tag="0.2.0", image_file=file)
+    dry = await site.back(dry_run=True)
+    assert "would be written to" in dry.message
+    assert not file.exists()
+    result = await site.back(profile="live")
+    assert (result.exit_code, result.details["image"]) == (0, "0.1.0"), result.message
+    assert file.read_text() == "FEEDGATE_IMAGE_TAG=0.1.0\n"
+    assert "docker compose --env-file …/image.env --profile live up -d" in result.message
+    # forward again: what ran before the rollback is kept with its image
+    site.desk.configure(image_tag="0.1.0", image_file=file)
+    forward = await site.back(result.details["replaced"])
+    assert (forward.details["image"], file.read_text()) == ("0.2.0", "FEEDGATE_IMAGE_TAG=0.2.0\n")
+
+
+async def test_without_a_file_for_it_the_image_is_only_said(site: Site) -> None:
+    site.history().remember([site.env], image="0.1.0")
+    site.desk.configure(image_tag="0.2.0")
+    result = await site.back()
+    assert "FEEDGATE_IMAGE_TAG=0.1.0 docker compose" in result.message
+    assert result.exit_code == 0
+
+
+async def test_the_same_image_is_no_change_and_another_one_is_a_snapshot_of_its_own(site: Site) -> None:
+    history = site.history()
+    history.remember([site.env], image="0.1.0")
+    history.remember([site.env], image="0.1.0")
+    assert len(history.snapshots()) == 1
+    await site.desk.clock.advance(1)
+    history.remember([site.env], image="0.2.0")
+    assert [one.image for one in history.snapshots()] == ["0.2.0", "0.1.0"]
+    site.desk.configure(image_tag="0.2.0", image_file=site.desk.root / "image.env")
+    result = await site.back()
+    assert (result.exit_code, result.details["image"]) == (1, "")
+    assert "in place already" in result.message
+    assert not (site.desk.root / "image.env").exists()
+
+
+async def test_when_the_files_cannot_be_replaced_the_image_stays_as_well(site: Site, monkeypatch) -> None:
+    file = site.desk.root / "image.env"
+    file.write_text("FEEDGATE_IMAGE_TAG=0.2.0\n")
+    site.history().remember([site.env, site.toml], image="0.1.0")
+    site.write("ACTIVE_FEED=backup\n", "[bus]\n", "")
+    site.desk.configure(image_tag="0.2.0", image_file=file)
+
+    def full(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(restoring, "settle", full)
+    result = await site.back()
+    assert result.exit_code == 2
+    assert file.read_text() == "FEEDGATE_IMAGE_TAG=0.2.0\n"
+
+
+async def test_a_snapshot_of_an_older_version_has_no_image_and_still_comes_back(site: Site) -> None:
+    site.started()
+    (path,) = (site.desk.settings.state_dir / "settings" / "snapshots").glob("*.json")
+    value = json.loads(path.read_text())
+    del value["image"]
+    path.write_text(json.dumps(value))
+    site.desk.configure(image_tag="0.2.0", image_file=site.desk.root / "image.env")
+    site.env.write_text("ACTIVE_FEED=backup\n")
+    result = await site.back()
+    assert (result.exit_code, result.details["image"]) == (0, "")
+    assert not (site.desk.root / "image.env").exists()
+
+
+def test_a_tag_that_no_image_can_have_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no tag of an image"):
+        RunbookSettings(image_tag="bad tag; rm")

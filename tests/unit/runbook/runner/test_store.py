@@ -11,7 +11,7 @@ import pytest
 
 from runbook.model import ActionRequest, ActionResult, Trigger
 from runbook.runner import ExclusiveLock, Holder, Run, RunState
-from runbook.runner.run import run_from_json, run_id, shanghai
+from runbook.runner.run import new_run_id, run_from_json, run_id, shanghai
 from runbook.runner.store import RunStore
 
 REQUEST = ActionRequest(action="failover", operator="wang", trigger=Trigger.PAGE, parameters={"a": [1]}, window="day")
@@ -45,6 +45,14 @@ def test_a_run_survives_json() -> None:
 def test_an_id_sorts_by_time_and_times_are_of_shanghai() -> None:
     assert run_id(1_790_000_000_000_000_000, "ab") == "20260921T221320-ab"
     assert shanghai(1_790_000_000_123_456_789) == "2026-09-21T22:13:20.123+08:00"
+
+
+def test_ids_of_one_second_sort_as_their_runs_began() -> None:
+    second = 1_790_000_000_000_000_000
+    ids = [new_run_id(second + ns) for ns in (0, 1_000, 500_000_000, 999_999_999)]
+    assert ids == sorted(ids)
+    assert {one.partition("-")[0] for one in ids} == {"20260921T221320"}
+    assert len({new_run_id(second) for _ in range(50)}) == 50
 
 
 def test_a_run_that_goes_on_is_not_dead_and_shows_its_latest_state(store: RunStore) -> None:

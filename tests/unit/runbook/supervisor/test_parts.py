@@ -21,7 +21,7 @@ from runbook.runner import collect_kinds
 from runbook.runner.masking import Masker
 from runbook.supervisor.children import Command, Spawner, SpawnError
 from runbook.supervisor.launch import Launch
-from runbook.supervisor.logfiles import RotatingFile, SupervisorLog
+from runbook.supervisor.logfiles import SupervisorLog
 from runbook.supervisor.place import Place
 from runbook.supervisor.programs import GatewayProgram, NatsProgram
 from runbook.supervisor.reaping import Reaper
@@ -77,28 +77,8 @@ def test_a_broken_t5_file_counts_as_none(calendar: Calendar, tmp_path: Path) -> 
         T5Book(tmp_path / "t5.json").judge(found, at(2026, 11, 20, 9, 0))
 
 
-def test_a_log_file_turns_over_by_size_and_keeps_so_many(tmp_path: Path) -> None:
-    file = RotatingFile(tmp_path / "nats.log", most_bytes=30, kept=2)
-    for number in range(10):
-        file.write(f"line number {number}")
-    file.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["nats.log", "nats.log.1", "nats.log.2"]
-    text = "".join((tmp_path / name).read_text() for name in ("nats.log.2", "nats.log.1", "nats.log"))
-    assert text.splitlines() == [f"line number {number}" for number in range(4, 10)]
-
-
-def test_a_log_that_cannot_be_written_counts_its_losses(tmp_path: Path) -> None:
-    (tmp_path / "in the way").touch()
-    file = RotatingFile(tmp_path / "in the way" / "nats.log")
-    file.write("one")
-    file.write("two")
-    assert file.lost == 2
-
-
 async def test_the_log_masks_secrets_and_followers_get_what_comes(tmp_path: Path) -> None:
-    log = SupervisorLog(
-        RotatingFile(tmp_path / "s.log"), ManualClock(), Masker(["hunter2secret"]), lambda: {"session": "day"}
-    )
+    log = SupervisorLog(tmp_path / "s.log", ManualClock(), Masker(["hunter2secret"]), lambda: {"session": "day"})
     log.write("before", "x")
     lines = log.watch()
     waiting = asyncio.ensure_future(anext(lines))
@@ -191,7 +171,8 @@ def test_secrets_and_systemds_variables_are_not_handed_to_children(tmp_path: Pat
     assert command.env == {"CTP_PRIMARY_PASSWORD": "hunter2secret", "NATS_URL": "nats://127.0.0.1:4222"}
     assert "hunter2secret" not in repr(command)
     assert list(command.argv[3:]) == [
-        "--log-level", "INFO", "run", "--no-view", "--config=/etc/feed.toml", "--env-file=/etc/.env",
+        "--log-level", "INFO", "run", "--no-view", "--log-format", "json", "--config=/etc/feed.toml",
+        "--env-file=/etc/.env",
     ]  # fmt: skip
     nats = NatsProgram(BusSettings(), tmp_path / "nats", timers, binary=None, ready_s=1)
     port = [nats.command().argv, nats.command().argv]
