@@ -57,6 +57,7 @@ _LINE: Final = ("feed", "account")
 def _line_families(lines: Sequence[LineSample]) -> Iterator[Metric]:
     throughput = GaugeMetricFamily("md_throughput_mps", "Ticks a second from a line.", labels=_LINE)
     state = GaugeMetricFamily("md_line_state", "1 for the state a line is in.", labels=(*_LINE, "state"))
+    active = GaugeMetricFamily("md_line_active", "1 for the line that its feed stands on.", labels=_LINE)
     received = CounterMetricFamily("md_line_ticks", "Ticks that reached the core from a line.", labels=_LINE)
     restarts = CounterMetricFamily("md_line_restarts", "Restarts of a line.", labels=_LINE)
     disconnects = CounterMetricFamily("md_disconnects", "Disconnects of a line.", labels=_LINE)
@@ -67,6 +68,7 @@ def _line_families(lines: Sequence[LineSample]) -> Iterator[Metric]:
         labels = (line.feed, line.account)
         silent.add_metric(labels, int(line.silent))
         suspect.add_metric(labels, int(line.suspect))
+        active.add_metric(labels, int(line.active))
         first.add_metric(labels, line.first)
         throughput.add_metric(labels, line.throughput)
         for one in LineState:
@@ -74,7 +76,7 @@ def _line_families(lines: Sequence[LineSample]) -> Iterator[Metric]:
         received.add_metric(labels, line.received)
         restarts.add_metric(labels, line.restarts)
         disconnects.add_metric(labels, line.disconnects)
-    yield from (throughput, state, received, restarts, disconnects, silent, suspect, first)
+    yield from (throughput, state, active, received, restarts, disconnects, silent, suspect, first)
 
 
 def _subscription_families(lines: Sequence[LineSample]) -> Iterator[Metric]:
@@ -107,6 +109,9 @@ def _subscription_families(lines: Sequence[LineSample]) -> Iterator[Metric]:
 
 def _feed_families(feeds: Sequence[FeedSample]) -> Iterator[Metric]:
     session = GaugeMetricFamily("md_session", "1 for the session a feed's market is in.", labels=("feed", "session"))
+    opened = GaugeMetricFamily(
+        "md_market_open_ratio", "Wanted contracts in continuous trading, of all wanted ones.", labels=("feed",)
+    )
     switches = CounterMetricFamily("md_switches", "Failovers and failbacks.", labels=("feed", "kind", "result"))
     required = GaugeMetricFamily(
         "feed_failover_required", "1 while a failover is asked for and not done.", labels=("feed",)
@@ -123,6 +128,7 @@ def _feed_families(feeds: Sequence[FeedSample]) -> Iterator[Metric]:
     for feed in feeds:
         for one in ("day", "night", "closed"):
             session.add_metric((feed.feed, one), int(feed.session == one))
+        opened.add_metric((feed.feed,), feed.open_share)
         for kind, family in latencies.items():
             for result in ("ok", "failed"):
                 switches.add_metric((feed.feed, kind, result), feed.switches.get((kind, result), 0))
@@ -130,7 +136,7 @@ def _feed_families(feeds: Sequence[FeedSample]) -> Iterator[Metric]:
                 family.add_metric((feed.feed,), feed.latency_ms[kind])
         required.add_metric((feed.feed,), int(feed.required))
         unplaced.add_metric((feed.feed,), feed.unplaced)
-    yield from (session, switches, *latencies.values(), required, unplaced)
+    yield from (session, opened, switches, *latencies.values(), required, unplaced)
 
 
 def _ledger_families(sample: GatewaySample) -> Iterator[Metric]:

@@ -41,6 +41,8 @@ class LineSample:
     """The watchdog's verdict: logged in, in session, and nothing comes."""
     suspect: bool = False
     """The arbiter does not believe it."""
+    active: bool = False
+    """The feed's source now, by its router."""
     stalled: int = 0
     """Contracts that ticked today and have stopped. Of lines with the same contracts one tells."""
 
@@ -51,6 +53,8 @@ class FeedSample:
 
     feed: str
     session: Literal["day", "night", "closed"]
+    open_share: float = 0.0
+    """How many of the wanted contracts are in continuous trading, 0 to 1."""
     switches: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """``(failover | failback, ok | failed)`` → how many."""
     latency_ms: Mapping[str, float] = field(default_factory=dict)

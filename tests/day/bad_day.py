@@ -5,15 +5,24 @@ from __future__ import annotations
 import socket
 from typing import Final
 
+from tests.day.alarms import SMALL, Alarms
 from tests.day.course import LIVE, LOGS, Course, ended
 from tests.day.desk import TIMEOUT_S, Done
 from tests.day.patience import until
 from tests.day.records import samples, value
+from tests.day.scraped import recorded
 from tests.day.sights import Sights
 from tests.day.site import Site
 
 START: Final = ("start_live_env.sh", "--window", "night")
 HEALTH: Final = ("check_feed_health.py", "--mode", "dry-run", "--window", "night")
+
+DUE: Final = frozenset({
+    "RunbookFailed command=start job=runbook",  # no NATS, no gateway, too late
+    "RunbookFailed command=t5-checkpoint job=runbook",
+    "T5Missed job=t5_checkpoint session=night",
+})  # fmt: skip
+"""Alerts whose reasons last. From 21:05 on the day passes in seconds; what fails then may be over between minutes."""
 
 
 class BadDay:
@@ -38,6 +47,7 @@ class BadDay:
             self.no_line()
             self.no_pushgateway()
             self.end()
+            self.watched()
         finally:
             ended(self.desk)
 
@@ -166,3 +176,9 @@ class BadDay:
         self.step("runbook", "secrets", "clear", seen=lambda _: self.sights.cleared())
         self.course.read("runbook", "audit", "verify", seen=lambda done: done.out.splitlines()[0])
         self.course.happens("the secrets", self.sights.secrets())
+
+    def watched(self) -> None:
+        """What Prometheus made of the day."""
+        fired = Alarms(self.site.wall, recorded(self.site.recording), self.site.root).fired(SMALL)
+        assert fired >= DUE, fired
+        self.course.happens("the alerts", ", ".join(f"`{one}`" for one in sorted({each.split()[0] for each in DUE})))

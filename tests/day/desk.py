@@ -151,9 +151,11 @@ class Desk:
     # -- what there is to see ------------------------------------------------------------------------------------
 
     def log(self, name: str) -> str:
-        """A file of the log directory; empty when it is not there."""
+        """A file of the log directory, with what was turned over before it; empty when it is not there."""
         path = self.logs / name
-        return path.read_text() if path.is_file() else ""
+        pieces = [(piece, piece.name.split(".")[-2:]) for piece in self.logs.glob(f"{name}.20*.*")]
+        older = [piece for piece, (day, number) in sorted(pieces, key=lambda one: (one[1][0], int(one[1][1])))]
+        return "".join(file.read_text() for file in (*older, path) if file.is_file())
 
     def json_lines(self, name: str) -> list[dict[str, Any]]:
         """A log of JSON lines."""

@@ -6,9 +6,11 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
+from tests.day.alarms import SMALL, Alarms
 from tests.day.course import LOGS, Course, ended
 from tests.day.patience import until
 from tests.day.records import moment, value
+from tests.day.scraped import CONTRACT, WELL, answers, recorded, wrong
 from tests.day.self_test import SelfTest
 from tests.day.sights import Sights
 from tests.day.site import Site
@@ -23,7 +25,8 @@ class GoodDay:
 
     def __init__(self, site: Site, course: Course) -> None:
         self.site, self.course = site, course
-        self.desk, self.step, self.clock = site.desk, course.step, course.clock
+        self.desk, self.step = site.desk, course.step
+        self.running = False
         self.sights = Sights(site)
         self.stack = ExitStack()
 
@@ -37,8 +40,15 @@ class GoodDay:
                 self.day()
                 self.afternoon()
                 self.whole_day()
+                self.watched()
             finally:
                 ended(self.desk)
+
+    def clock(self, text: str, session: str | None = None) -> None:
+        """Jump; while the gateway runs not before Prometheus has seen it well, because that is held over the jump."""
+        if self.running:
+            until(lambda: answers(self.site.recording, WELL), "Prometheus does not see both lines well")
+        self.course.clock(text, session)
 
     # -- the parts -----------------------------------------------------------------------------------------------
 
@@ -51,6 +61,7 @@ class GoodDay:
             seen="no error; warnings are about this machine",
         )  # fmt: skip
         self.step("start_live_env.sh", "--window", "night", markers=["HEALTH=READY"], seen=self.sights.started)
+        self.running = True
         self.consumer = self.stack.enter_context(Consumer(self.desk, self.site.nats_url, self.site.root))
         self.self_test = self.stack.enter_context(SelfTest(self.site))
         self.clock("20:50")
@@ -156,6 +167,7 @@ class GoodDay:
 
     def afternoon(self) -> None:
         self.clock("15:30")
+        self.running = False
         self.step(
             "start_live_env.sh", "--stop", "--reason", "end of the day",
             markers=["UNSUBSCRIBED", "GRACEFUL_SHUTDOWN=OK"], seen=lambda _: self.sights.stopped(),
@@ -218,3 +230,12 @@ class GoodDay:
         self.course.happens(
             "the audit", f"{len(records)} records, a start and a stop each, in the order of their times"
         )
+
+    def watched(self) -> None:
+        """What Prometheus made of the day."""
+        series = recorded(self.site.recording)
+        assert wrong(series) == [], wrong(series)
+        self.course.happens("Prometheus", f"{len(CONTRACT) + 1} figures of the contract, with their labels, plausible")
+        fired = Alarms(self.site.wall, series, self.site.root).fired(SMALL)
+        assert fired == set(), fired
+        self.course.happens("the alerts", "none fires, minute by minute, under the rules of `deploy/prometheus`")

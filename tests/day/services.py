@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from typing import Final, Self
 import pytest
 
 DEADLINE_S: Final = 30.0
+DEPLOYED: Final = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
 
 
 def free_port() -> int:
@@ -45,9 +47,9 @@ def program(name: str) -> str:
 
 
 @contextmanager
-def serving(name: str, directory: Path, *arguments: str) -> Iterator[str]:
-    """Debian's ``prometheus`` or ``prometheus-pushgateway`` on a free port; its address, once it answers."""
-    url = f"http://127.0.0.1:{free_port()}"
+def serving(name: str, directory: Path, *arguments: str, port: int | None = None) -> Iterator[str]:
+    """Debian's ``prometheus``, ``-pushgateway`` or ``-alertmanager``, on a free port; its address, once it answers."""
+    url = f"http://127.0.0.1:{port or free_port()}"
     log = directory / f"{name}.log"
     words = [program(name), f"--web.listen-address={url.removeprefix('http://')}", *arguments]
     with log.open("wb") as file:
@@ -71,15 +73,22 @@ def serving(name: str, directory: Path, *arguments: str) -> Iterator[str]:
 
 @contextmanager
 def prometheus(directory: Path, targets: dict[str, str]) -> Iterator[str]:
-    """One that scrapes these jobs (name → host:port) often."""
-    jobs = ", ".join(
-        f"{{job_name: {job}, honor_labels: true, static_configs: [{{targets: ['{host}']}}]}}"
-        for job, host in targets.items()
-    )
-    config = directory / "prometheus.yml"
-    config.write_text(f"global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}\nscrape_configs: [{jobs}]\n")
-    data = directory / "prometheus"
+    """One with the configuration and the rules of ``deploy/``, that scrapes these jobs (name → host:port) often."""
+    copy = directory / "prometheus"
+    shutil.copytree(DEPLOYED, copy, ignore=shutil.ignore_patterns("targets", "tests"))
+    (copy / "targets").mkdir()
+    (copy / "console_token").write_text("none\n")
+    for job, host in targets.items():
+        (copy / "targets" / f"{job}.json").write_text(f'[{{"targets": ["{host}"], "labels": {{"gateway": "day"}}}}]\n')
+    config = copy / "prometheus.yml"
+    paces = r"\b(scrape_interval|scrape_timeout|evaluation_interval): \d+s"
+    config.write_text(re.sub(paces, r"\1: 500ms", config.read_text(encoding="utf-8")))
+    data = directory / "recorded"
     with serving("prometheus", directory, f"--config.file={config}", f"--storage.tsdb.path={data}") as url:
+        deadline = time.monotonic() + DEADLINE_S
+        while not all(f'"job":"{job}"' in get(f"{url}/api/v1/query?query=up") for job in targets):
+            assert time.monotonic() < deadline, "Prometheus does not find its targets"
+            time.sleep(0.05)
         yield url
 
 

@@ -35,10 +35,12 @@ METRICS: Final = (
     "md_disconnects_total", "md_rate_limit_waits_total", "md_queue_backlog", "md_ticks_dropped_total",
     "md_tick_latency_seconds_bucket",
 )  # fmt: skip
-_ALARM: Final = re.compile(r" (ERROR|CRITICAL) | WARNING .*(silent|stall|suspect|hung|required|degraded|dropped)")
+_ALARM: Final = re.compile(
+    r'"level": "(error|critical)"|"level": "warning".*(silent|stall|suspect|hung|required|degraded|dropped)'
+)
 _EXPECTED: Final = re.compile(r"ctp:primary|ordered by")
 """What alarms of the gateway a day has a reason for: the dead line, and the reasons that operators give."""
-_STAMP: Final = re.compile(r"2026-11-2[34]T\d\d:\d\d:\d\d\.\d{3}\+08:00 ")
+_STAMP: Final = re.compile(r"2026-11-2[34]T\d\d:\d\d:\d\d\.\d{3}\+08:00")
 
 
 class Sights:
@@ -209,8 +211,9 @@ class Sights:
             assert line["at"].endswith("+08:00"), line
             assert line["session"] in ("day", "night", "closed"), line
             assert {"config", "account", "active_feed"} <= line.keys(), line
-        for text in self.desk.log("gateway.log").splitlines():
-            assert not text.startswith("20") or _STAMP.match(text), text
+        for line in self.desk.json_lines("gateway.log"):
+            assert _STAMP.fullmatch(line["at"]), line
+            assert {"level", "logger", "text", "gateway", "config", "account", "active_feed"} <= line.keys(), line
         assert {line["session"] for line in lines} == {"day", "night", "closed"}
         return f"{len(VIEWS)} files of the operators, {len(lines)} structured lines with +08:00 and a session"
 

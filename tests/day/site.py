@@ -44,6 +44,8 @@ class Site:
     desk: Desk
     pushgateway: Redated
     prometheus: str
+    recording: str
+    """The same without the proxy: its times are the machine's."""
     metrics_url: str
     nats_url: str
     mailbox: Mailbox
@@ -84,8 +86,9 @@ def site(root: Path) -> Iterator[Site]:
         vault = enter(Bao(root / "vault"))
         metrics, nats = free_port(), free_port()
         push = enter(serving("prometheus-pushgateway", root, "--persistence.file="))  # not Debian's file for all
-        targets = {"push": push.removeprefix("http://"), "gateway": f"127.0.0.1:{metrics}"}
-        asked = enter(Redated(enter(prometheus(root, targets)), wall))
+        targets = {"pushgateway": push.removeprefix("http://"), "gateway": f"127.0.0.1:{metrics}"}
+        recording = enter(prometheus(root, targets))
+        asked = enter(Redated(recording, wall))
         pushed = enter(Redated(push, wall))
         kept = enter(Redated(vault.url, wall))
         mailbox = enter(Mailbox())
@@ -113,7 +116,7 @@ def site(root: Path) -> Iterator[Site]:
         desk = Desk(root / "desk", wall, variables=variables, environment=environment)
         watch = enter(ArgumentWatch(PLANTED))
         yield Site(
-            root, wall, exchange, vault, desk, pushed, asked.url, f"http://127.0.0.1:{metrics}",
+            root, wall, exchange, vault, desk, pushed, asked.url, recording, f"http://127.0.0.1:{metrics}",
             f"nats://127.0.0.1:{nats}", mailbox, watch, variables,
         )  # fmt: skip
 

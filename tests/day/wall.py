@@ -59,11 +59,25 @@ class Wall:
 
     def ns(self) -> int:
         """Unix nanoseconds."""
-        return time.time_ns() + self._jumps[-1][1]
+        return self.then(time.time_ns())
+
+    def then(self, real_ns: int) -> int:
+        """What this clock showed at a moment of the machine's."""
+        place = bisect_right(self._jumps, real_ns, key=lambda jump: jump[0]) - 1
+        return real_ns + self._jumps[max(place, 0)][1]
 
     def now(self) -> datetime:
         """In Shanghai."""
         return datetime.fromtimestamp(self.ns() / _NS, SHANGHAI)
+
+    def real(self, day_ns: int) -> int:
+        """The last moment of the machine at which this clock showed no more than that; what is jumped over was not."""
+        ends = [real for real, _ in self._jumps[1:]]
+        for place in reversed(range(len(self._jumps))):
+            real, offset = self._jumps[place]
+            if real + offset <= day_ns:
+                return min(day_ns - offset, ends[place] - 1) if place < len(ends) else day_ns - offset
+        return self._jumps[0][0]
 
     def at(self, text: str) -> datetime:
         """``20:45`` is in the evening that the day began in; ``08:30`` on the day after."""

@@ -58,6 +58,7 @@ def sample() -> GatewaySample:
                 first=640,
                 silent=True,
                 suspect=True,
+                active=True,
                 stalled=2,
             ),
             LineSample(feed="ctp", account="backup", state=LineState.IDLE, session="night", throughput=0, received=0),
@@ -71,6 +72,7 @@ def sample() -> GatewaySample:
             FeedSample(
                 feed="ctp",
                 session="night",
+                open_share=0.25,
                 switches={("failover", "ok"): 2, ("failback", "failed"): 1},
                 latency_ms={"failover": 812.5, "failback": 0.0},
                 required=True,
@@ -146,6 +148,8 @@ async def test_a_scrape_shows_the_figures_of_the_view() -> None:
     assert got[f"md_line_silent{{{primary}}}"] == 1
     assert got["md_line_silent{account=backup,feed=ctp}"] == 0
     assert got[f"md_line_suspect{{{primary}}}"] == 1
+    assert got[f"md_line_active{{{primary}}}"] == 1
+    assert got["md_line_active{account=backup,feed=ctp}"] == 0
     assert got[f"md_subscription_stalled_total{{{primary}}}"] == 2
     assert got["md_session{feed=ctp,session=night}"] == 1
     assert got["md_session{feed=ctp,session=day}"] == 0
@@ -169,6 +173,11 @@ async def test_a_scrape_shows_the_figures_of_the_view() -> None:
     assert got["md_tick_latency_seconds_bucket{le=0.001}"] == 3
     assert got["md_tick_latency_seconds_bucket{le=0.05}"] == 4
     assert got["md_tick_latency_seconds_sum{}"] == pytest.approx(0.0424)
+
+
+async def test_a_scrape_shows_how_much_of_the_market_trades() -> None:
+    async with serving() as server:
+        assert values((await fetch(server))[2])["md_market_open_ratio{feed=ctp}"] == 0.25
 
 
 def test_a_line_that_wants_nothing_has_no_coverage() -> None:
