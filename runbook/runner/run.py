@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -93,6 +94,15 @@ def shanghai(wall_ns: int) -> str:
 def run_id(wall_ns: int, salt: str) -> str:
     """``20260930T204500-1f3a9c5e``: sorts by time, reads well in a file name."""
     return f"{datetime.fromtimestamp(wall_ns // 1_000_000_000, SHANGHAI):%Y%m%dT%H%M%S}-{salt}"
+
+
+def new_run_id(wall_ns: int) -> str:
+    """One that nobody else has, ``20260930T204500-8f3a1`` and eight digits of chance.
+
+    The first five digits are the fraction of the second, so that two runs of one second sort as they began.
+    """
+    fraction = (wall_ns % 1_000_000_000 << 20) // 1_000_000_000
+    return run_id(wall_ns, f"{fraction:05x}{secrets.token_hex(4)}")
 
 
 def replay_of(run: Run) -> Run:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import secrets as randomness
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -27,7 +26,7 @@ from runbook.runner.live import LiveRun
 from runbook.runner.masking import Masker
 from runbook.runner.pushing import ExitCodePusher
 from runbook.runner.records import Records
-from runbook.runner.run import Run, RunState, Stage, replay_of, run_id, shanghai
+from runbook.runner.run import Run, RunState, Stage, new_run_id, replay_of, shanghai
 from runbook.runner.store import RunStore
 from runbook.runner.waiting import to_the_end
 from runbook.settings import RunbookSettings, secrets_of
@@ -38,7 +37,7 @@ _REMEMBERED: Final = 200
 _STAGES: Final = 500
 _LOOK_S: Final = 0.2
 """Between two looks at a run of another process."""
-_ID: Final = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
+_ID: Final = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}(?:[0-9a-f]{5})?")
 
 
 class ActionRunner:
@@ -208,7 +207,7 @@ class ActionRunner:
         if self._closed:
             raise RuntimeError("the runner is closed")
         now = self._clock.wall_ns()
-        run = Run(id=run_id(now, randomness.token_hex(4)), request=self._masked(request), state=RunState.QUEUED)
+        run = Run(id=new_run_id(now), request=self._masked(request), state=RunState.QUEUED)
         labels = {
             "run": run.id,
             "action": run.request.action,
