@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,20 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def pyright(*words: str, bad: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """What it finds. A bad finding is looked at again.
+
+    It asks the interpreter for its paths within a time limit of its own, and knows no other package when a busy machine
+    misses that; what is really wrong is found every time.
+    """
+    for _ in range(3):
+        checked = run("basedpyright", "--pythonpath", sys.executable, *words, "--outputjson")
+        found: dict[str, Any] = json.loads(checked.stdout)
+        if not bad(found):
+            break
+    return found
+
+
 def test_mypy_accepts_the_examples_and_refuses_what_must_not_pass() -> None:
     # strict by pyproject.toml; with the cache of `make types`, which has read all modules already
     checked = run("mypy", str(EXAMPLES))
@@ -42,18 +57,19 @@ def test_pyright_accepts_the_examples_and_refuses_what_must_not_pass(tmp_path: P
     }
     config = tmp_path / "pyrightconfig.json"
     config.write_text(json.dumps(rules))
-    checked = run("basedpyright", "-p", str(config), "--pythonpath", sys.executable, "--outputjson")
-    found = json.loads(checked.stdout)
+    found = pyright("-p", str(config), bad=lambda found: bool(found["generalDiagnostics"]))
     assert found["summary"]["filesAnalyzed"] == 1
     assert found["generalDiagnostics"] == []
 
 
 @pytest.fixture(scope="module")
 def completeness() -> dict[str, Any]:
-    checked = run(
-        "basedpyright", "--pythonpath", sys.executable, "--verifytypes", "gateway", "--ignoreexternal", "--outputjson"
-    )
-    return dict(json.loads(checked.stdout)["typeCompleteness"])
+    found = pyright("--verifytypes", "gateway", "--ignoreexternal", bad=unknown)
+    return dict(found["typeCompleteness"])
+
+
+def unknown(found: dict[str, Any]) -> bool:
+    return bool(found["typeCompleteness"]["exportedSymbolCounts"]["withUnknownType"])
 
 
 def test_no_signature_of_the_gateway_has_an_unknown_type(completeness: dict[str, Any]) -> None:
