@@ -133,7 +133,7 @@ async def test_a_refused_login_is_reported_with_its_reason(sink: Recorder) -> No
 
 
 async def test_a_disconnect_loses_the_subscriptions_and_the_line_comes_back(sink: Recorder) -> None:
-    source = line(faults=[{"kind": "disconnect", "at_s": 0.3, "for_s": 0.02}])
+    source = line(faults=[{"kind": "disconnect", "at_s": 3.0, "for_s": 0.02}])
     await source.start(sink)
     await until(lambda: "logged_in" in sink.state_names)
     await source.subscribe([Instrument("SHFE", "rb2701")])
