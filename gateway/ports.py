@@ -133,8 +133,13 @@ class Bus(Protocol):
         In force before any later ``request`` is sent, so that a snapshot asked for afterwards leaves no hole.
         """
 
-    # a parameter, because asyncio.timeout around it would raise a bare TimeoutError; this one's error names the subject
-    async def request(self, subject: str, payload: bytes, *, timeout: float = 2.0) -> bytes:  # noqa: ASYNC109
+    async def request(
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        timeout: float = 2.0,  # noqa: ASYNC109 - asyncio.timeout raises a bare TimeoutError; our error names the subject
+    ) -> bytes:
         """Ask a service; raises ControlError on an error reply, on no responder and on time-out."""
 
     async def serve(self, name: str, version: str, endpoints: Mapping[str, Handler]) -> None:

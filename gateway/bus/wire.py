@@ -19,6 +19,7 @@ from nats.aio.transport import TcpTransport
 
 from gateway.bus.intake import Intake
 from gateway.bus.parser import Sink, SinkParser
+from gateway.bus.sizes import Sizes, TooLongError
 from gateway.bus.subject import check_pattern
 from gateway.errors import BusError
 
@@ -26,7 +27,6 @@ _log = logging.getLogger(__name__)
 
 _PING = b"PING\r\n"
 _CRLF = b"\r\n"
-_SIZES_KEPT = 65_536
 _METHODS = (
     "_close",
     "_connect_command",
@@ -60,26 +60,6 @@ _READ = 128 * 1024
 """Bytes read and parsed at a time. asyncio's 256 KiB are new pages from the kernel for each read: 0.3 µs a tick."""
 
 
-class _TooLongError(Exception):
-    pass
-
-
-class _Sizes(dict[int, bytes]):
-    """The size line of a PUB frame for each size, filled as needed; one above the server's limit raises."""
-
-    def __init__(self, max_payload: int) -> None:
-        super().__init__()
-        self.max_payload = max_payload
-
-    def __missing__(self, size: int) -> bytes:
-        if size > self.max_payload:
-            raise _TooLongError
-        text = b"%d\r\n" % size
-        if size < _SIZES_KEPT:
-            self[size] = text
-        return text
-
-
 class Wire(Client):
     """``lost`` is done, with the reason, from the moment the connection is known to be gone."""
 
@@ -101,7 +81,7 @@ class Wire(Client):
         self._require_tls = False
         self._ending = False
         self._sinks: dict[int, Sink] = {}
-        self._sizes = _Sizes(0)
+        self._sizes = Sizes(0)
         self._out: asyncio.WriteTransport | None = None
         self._parser = SinkParser(self, self._sinks, lambda: self.max_payload)
         self._ps = self._parser
@@ -118,7 +98,7 @@ class Wire(Client):
         self._out = writer.transport
         with suppress(AttributeError):  # asyncio's own transports have it
             self._out.max_size = _READ  # type: ignore[attr-defined]  # what it allocates and reads at once
-        self._sizes = _Sizes(self.max_payload)
+        self._sizes = Sizes(self.max_payload)
 
     @property
     def pending_bytes(self) -> int:
@@ -138,7 +118,7 @@ class Wire(Client):
         sizes = self._sizes
         try:
             frames = b"".join([head + sizes[len(payload)] + payload + _CRLF for head, payload in messages])
-        except _TooLongError:
+        except TooLongError:
             fit = [message for message in messages if len(message[1]) <= sizes.max_payload]
             self._refuse(len(messages) - len(fit))
             return self.send(fit) if fit else 0

@@ -24,7 +24,8 @@ from runbook.audit import open_audit
 from runbook.hookspecs import ActionKind
 from runbook.model import ActionRequest, Role
 from runbook.runner import ActionRunner, Kinds, Masker, Run, by_rank, collect_kinds, session_namer
-from runbook.schedule.desk import JobDesk, RunAs
+from runbook.schedule.asking import RunAs
+from runbook.schedule.desk import JobDesk
 from runbook.schedule.jobs import build_jobs
 from runbook.schedule.missed import accept_missed
 from runbook.schedule.windows import MarketWindows

@@ -6,19 +6,18 @@ import asyncio
 import difflib
 import logging
 import secrets
-from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from gateway.calendar import CalendarError
 from gateway.clock import Clock
-from gateway.errors import FeedgateError
 from gateway.model import SHANGHAI
-from runbook.model import ActionRequest, Config, Exit, Profile, Role, Trigger, Window
+from runbook.model import ActionRequest, Exit, Role, Trigger, Window
 from runbook.runner.run import Run
+from runbook.schedule.asking import RunAs, Runner, UnknownJobError
 from runbook.schedule.jobs import Job, build_jobs
 from runbook.schedule.misfire import Decision, decide
 from runbook.schedule.rows import JobRow, job_row
@@ -38,37 +37,6 @@ Attended = Literal["nothing", "done", "again"]
 
 _NOTHING_WAS_DONE: Final = (Exit.BUSY, Exit.ENVIRONMENT)
 """Refusals that pass by themselves: another action runs, or the start could not be written down (full disk)."""
-
-
-class UnknownJobError(FeedgateError):
-    """There is no such job, or it is disabled."""
-
-    code = "unknown_job"
-    exit_code = 64
-
-
-class Runner(Protocol):
-    """Where every run goes; the runbook's ActionRunner is one.
-
-    It answers a second request with the same idempotency key with the first one's run, also after a restart, and keeps
-    no key of a request that it refused.
-    """
-
-    def submit(self, request: ActionRequest, /, *, role: Role = Role.OPERATOR) -> Awaitable[Run]:
-        """Returns as soon as it is refused or about to begin."""
-        ...
-
-    def run(self, request: ActionRequest, /, *, role: Role = Role.OPERATOR) -> Awaitable[Run]:
-        """Returns when it is over."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunAs:
-    """What every request of the schedule carries."""
-
-    profile: Profile = "live"
-    config: Config = "primary"
 
 
 class JobDesk:

@@ -73,7 +73,7 @@ settings = Settings(
 )
 assert_type(settings.feeds, dict[str, FeedSettings])
 assert_type(load_settings(), Settings)
-BusSettings(kind="kafka")  # pyright: ignore[reportArgumentType]
+BusSettings(kind="kafka")  # pyright: ignore[reportArgumentType]  # must not pass
 MetricsSettings(prot=0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
@@ -135,7 +135,7 @@ async def consume() -> None:
         assert_type(await client.figures(), Figures)
         assert_type(await client.reload_catalogue(reason="why"), list[Reloaded])
         assert_type(await client.failback("why"), Switch)
-        client.ticks(snapshot="maybe")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        client.ticks(snapshot="maybe")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must not pass
 
 
 # -- parts of one's own ------------------------------------------------------------------------------------
@@ -224,8 +224,8 @@ router: AccountRouter = OwnRouter()
 clock: Clock = OwnClock()
 system: Clock = SystemClock()
 Gateway(settings, plugins=[object()], bus=bus, codec=codec, store=store, routers={"sim": router}, clock=clock)
-Gateway(settings, bus=codec)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-Gateway(settings, routers=[router])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Gateway(settings, bus=codec)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must not pass
+Gateway(settings, routers=[router])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must not pass
 
 
 # -- a plugin ----------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ class Source:
 
     async def start(self, sink: TickSink) -> None:
         sink.state(LineState.LOGGED_IN)
-        sink.tick("no tick")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        sink.tick("no tick")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must not pass
 
     async def subscribe(self, instruments: Sequence[Instrument]) -> None: ...
     async def unsubscribe(self, instruments: Sequence[Instrument]) -> None: ...
@@ -280,7 +280,7 @@ class Plugin:
     def changed(self, line: LineId, state: str, reason: str) -> None: ...
 
 
-RouterKind(name="mine", build=Source)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+RouterKind(name="mine", build=Source)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # must not pass
 
 # -- errors ------------------------------------------------------------------------------------------------
 

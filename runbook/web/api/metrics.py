@@ -13,7 +13,7 @@ from msgspec import Meta
 from gateway.calendar import CalendarError, InstrumentPhases
 from gateway.calendar.instruments import moment_of
 from runbook.model import Role
-from runbook.web.api.status import is_trading
+from runbook.web.api.condition import is_trading
 from runbook.web.api.times import NS, MaybeMoment, Moment, age_s, moment
 from runbook.web.console import Console
 from runbook.web.errors import documented

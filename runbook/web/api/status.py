@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Final
 
@@ -14,12 +13,10 @@ from litestar.di import NamedDependency
 from msgspec import Meta
 
 import gateway
-from gateway.control import StatusReply
-from gateway.control.figures import Figures
 from gateway.errors import FeedgateError
-from gateway.model import LineId
 from runbook.model import Role
 from runbook.runner import Run, RunState
+from runbook.web.api.condition import troubles, verdict_of, warnings
 from runbook.web.api.times import MaybeMoment, Moment, age_s, moment, parse_moment
 from runbook.web.console import Console
 from runbook.web.errors import documented
@@ -133,14 +130,14 @@ async def status_of(console: Console, seen: Observed | None = None) -> Status:
     now_ns = console.runbook.clock.wall_ns()
     status = seen.status
     ready = not any(unready(seen, console.runbook.runbook.health.coverage_threshold))
-    degraded = list(_degraded(seen))
+    degraded = list(troubles(seen))
     runs = await console.runbook.runner.runs(limit=_RECENT)
     return Status(
         at=moment(now_ns) or "",
         ready=ready,
-        verdict=_verdict(seen, ready=ready, degraded=bool(degraded)),
+        verdict=verdict_of(seen, ready=ready, degraded=bool(degraded)),
         degraded=degraded,
-        warnings=[text for text in _warnings(seen) if text not in degraded],
+        warnings=[text for text in warnings(seen) if text not in degraded],
         reachable=seen.reachable,
         gateway=status.name if status else None,
         started=moment(status.epoch * 1_000_000) if status else None,
@@ -163,73 +160,6 @@ async def status_of(console: Console, seen: Observed | None = None) -> Status:
             python=platform.python_version(),
         ),
     )
-
-
-def is_trading(seen: Observed) -> bool:
-    """Whether any feed's market is in a session, by the feeds' own rules; the calendar's, while they are not known."""
-    if seen.status is not None and seen.status.feeds:
-        return any(feed.session != "closed" for feed in seen.status.feeds)
-    return seen.market.session != "closed"
-
-
-def _dark(status: StatusReply) -> list[str]:
-    """Feeds without a line that is up."""
-    up = {LineId.parse(line.line).feed for line in status.lines if line.state.is_up}
-    feeds = [feed.feed for feed in status.feeds] or ["any feed"]
-    return [feed for feed in feeds if feed not in up]
-
-
-def _degraded(seen: Observed) -> Iterator[str]:
-    """Worst first."""
-    status = seen.status
-    if status is None or seen.is_stale(seen.status_at_ns):
-        yield seen.problems[0] if seen.problems else "the gateway does not answer; run `runbook start`"
-        return
-    for feed in _dark(status):
-        yield f"no line of {feed} is up, so none of its ticks comes in; look at /api/lines"
-    if status.ledger.open_gaps:
-        yield f"{status.ledger.open_gaps} contracts have no line in their session: a gap is open"
-    yield from _uncovered(seen)
-    for line in status.lines:
-        if not line.state.is_up and line.role != "cold":
-            yield f"{line.line} is {line.state.value}" + (f": {line.reason}" if line.reason else "")
-    if seen.figures is not None:
-        yield from _doubtful(seen.figures)
-    if status.ledger.degraded:
-        yield f"the gap ledger cannot write: {status.ledger.reason}"
-
-
-def _uncovered(seen: Observed) -> Iterator[str]:
-    for part in seen.coverage:
-        if part.missing_count:
-            yield f"{part.feed}: {part.missing_count} wanted contracts are on no line"
-        if part.stalled_count:
-            yield f"{part.feed}: {part.stalled_count} contracts stopped while their market is open"
-
-
-def _doubtful(figures: Figures) -> Iterator[str]:
-    for one in figures.lines:
-        if one.silent:
-            yield f"{one.line} is logged in and silent in session"
-        if one.suspect:
-            yield f"{one.line} contradicts the others and is not believed"
-    if not figures.bus_connected:
-        yield f"the gateway has lost NATS; {figures.held} messages wait for it"
-
-
-def _warnings(seen: Observed) -> Iterator[str]:
-    yield from seen.status.warnings if seen.status else ()
-    yield from seen.problems
-
-
-def _verdict(seen: Observed, *, ready: bool, degraded: bool) -> Verdict:
-    if seen.status is None or seen.is_stale(seen.status_at_ns):
-        return "stale"
-    if seen.status.ledger.open_gaps or (not ready and is_trading(seen)):
-        return "critical"
-    if degraded:
-        return "warning"
-    return "good" if is_trading(seen) else "neutral"
 
 
 def _lines(seen: Observed) -> list[LineGlance]:

@@ -185,9 +185,9 @@ async def push(settings: Settings, place: Path, pushgateway: str) -> None:
         request=ActionRequest(action="t5-checkpoint", operator="wang", trigger=Trigger.CLI, profile="test"),
         settings=settings,
         runbook=RunbookSettings(metrics=metrics),
-        clock=None,  # type: ignore[arg-type] - not asked
+        clock=None,  # type: ignore[arg-type]  # not asked
         log_dir=place,
-        connect=None,  # type: ignore[arg-type] - not asked
+        connect=None,  # type: ignore[arg-type]  # not asked
         tell=lambda _stage, _text, _fields: None,
     )
     assert await push_status(context, "day", ready=True) == ""

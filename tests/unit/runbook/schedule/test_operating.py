@@ -13,7 +13,7 @@ import pytest
 
 from runbook.model import Role, Trigger
 from runbook.schedule import commands
-from runbook.schedule.desk import UnknownJobError
+from runbook.schedule.asking import UnknownJobError
 from runbook.settings.jobs import JobSettings
 
 Open = Callable[[str], Any]

@@ -15,7 +15,7 @@ from gateway.errors import BusError, CatalogueError, ControlError, FeedgateError
 from runbook.audit import AuditError
 from runbook.runner.access import RefusedError
 from runbook.runner.kinds import UnknownActionError
-from runbook.schedule.desk import UnknownJobError
+from runbook.schedule.asking import UnknownJobError
 from runbook.web.errors import HANDLERS, ApiError, prefers_html, problem_of, status_of_exit
 from tests.unit.runbook.web.consoles import OPERATOR, TOKENS, asking, console_in
 
