@@ -10,19 +10,24 @@ from tests.day.course import LIVE, LOGS, Course, ended
 from tests.day.desk import TIMEOUT_S, Done
 from tests.day.patience import until
 from tests.day.records import samples, value
-from tests.day.scraped import recorded
+from tests.day.scraped import answers, recorded
 from tests.day.sights import Sights
 from tests.day.site import Site
 
 START: Final = ("start_live_env.sh", "--window", "night")
+FAILED: Final = 'md_runbook_exit_code{{command="{}"}} > 1'
 HEALTH: Final = ("check_feed_health.py", "--mode", "dry-run", "--window", "night")
 
 DUE: Final = frozenset({
     "RunbookFailed command=start job=runbook",  # no NATS, no gateway, too late
+    "GatewayDown job=gateway",  # from the failed start at 20:40 to the next one at 20:57
     "RunbookFailed command=t5-checkpoint job=runbook",
     "T5Missed job=t5_checkpoint session=night",
+    "RunbookFailed command=failover job=runbook",
+    "FailoverFailed feed=ctp kind=failover",
+    "RunbookFailed command=check-feed-health job=runbook",
 })  # fmt: skip
-"""Alerts whose reasons last. From 21:05 on the day passes in seconds; what fails then may be over between minutes."""
+"""Alerts that the day gives reason for. Each trouble lasts until the clock jumps, and so for minutes of the day."""
 
 
 class BadDay:
@@ -40,16 +45,25 @@ class BadDay:
             self.step("runbook", "secrets", "pull", seen=self.sights.pulled)
             self.no_nats()
             self.no_gateway()
+            self.lasts("20:57", FAILED.format("start"), 'max_over_time(up{job="gateway"}[7s]) == 0')
             self.too_late()
-            self.clock("21:05", "night")
+            self.lasts("21:05", FAILED.format("t5-checkpoint"), "md_t5_checkpoint_status == 0")
             self.two_at_once()
             self.no_way_over()
+            self.lasts("21:15", FAILED.format("failover"), 'md_switches_total{result="failed"} > 0')
             self.no_line()
+            self.lasts("21:25", FAILED.format("check-feed-health"))
             self.no_pushgateway()
             self.end()
             self.watched()
         finally:
             ended(self.desk)
+
+    def lasts(self, text: str, *troubles: str) -> None:
+        """Jump, once Prometheus has seen what is wrong: the figures of that moment hold until then."""
+        for query in troubles:
+            until(lambda query=query: answers(self.site.recording, query), f"Prometheus does not see {query}")
+        self.clock(text, "night")
 
     def no_nats(self) -> None:
         """Somebody else has its port."""
@@ -81,7 +95,6 @@ class BadDay:
 
     def too_late(self) -> None:
         """All is well, two minutes after T-5 (the auction counts as the night session)."""
-        self.clock("20:57", "night")
         self.step(*START, codes=[16], markers=["HEALTH=READY"], seen="what runs is left running")
         self.step("runbook", "t5-checkpoint", "--window", "night", codes=[16], seen=self.missed)
 
