@@ -20,6 +20,7 @@ from typing import cast
 
 from gateway.clock import SystemClock
 from gateway.errors import LineError
+from gateway.leaving import leave_after
 from gateway.lines.cells import Cells
 from gateway.lines.factory import import_factory
 from gateway.lines.frame import MESSAGE, TICKS, FrameSplitter, frame
@@ -186,4 +187,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave_after(lambda: main(sys.argv[1:]))

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.clock import SystemClock
 from gateway.errors import FeedgateError
+from gateway.leaving import leave_after
 from gateway.thost.family import load
 from gateway.thost.query import Job, Outcome
 from gateway.thost.trader import TraderQuery
@@ -40,4 +41,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave_after(lambda: main(sys.argv[1:]))

@@ -20,6 +20,7 @@ import msgspec
 
 from gateway.clock import SystemClock
 from gateway.errors import FeedgateError
+from gateway.leaving import leave_after
 from gateway.model import Account, Instrument, LineId, LineState, Tick
 from gateway.thost.source import ThostSource
 
@@ -63,7 +64,7 @@ class JsonSink:
         self.write("reject", reason=reason)
 
 
-async def main(descriptor: int) -> None:
+async def main(descriptor: int) -> int:
     sink = JsonSink(descriptor)
     loop = asyncio.get_running_loop()
     stdin = asyncio.StreamReader()
@@ -90,7 +91,8 @@ async def main(descriptor: int) -> None:
         await source.aclose()
         sink.write("closed")
         transport.close()
+    return 0
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    leave_after(lambda: asyncio.run(main(int(sys.argv[1]))))
