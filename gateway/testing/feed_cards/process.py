@@ -27,7 +27,7 @@ async def _lives_in_a_child(make: Callable[[], Counter]) -> None:
     line = str(counter.line)
     async with harness([counter], host="child", deadline_s=3 * counter.patience_s) as h:
         await h.state(line, LineState.LOGGED_IN)
-        await _ticks(h, counter)
+        await ticks_come(h, counter)
         pid = h.gateway.line_pid(line)
         for what in ("cmdline", "environ"):
             text = _of_process(pid, what)
@@ -37,7 +37,7 @@ async def _lives_in_a_child(make: Callable[[], Counter]) -> None:
         await h.told(line, LineState.LOST)
         await h.until(lambda: h.gateway.line_pid(line) not in (pid, None), "another process")
         await h.state(line, LineState.LOGGED_IN)
-        await _ticks(h, counter)
+        await ticks_come(h, counter)
 
 
 def _of_process(pid: int | None, what: str) -> str:
@@ -48,20 +48,27 @@ def _of_process(pid: int | None, what: str) -> str:
         return ""
 
 
-async def _ticks(h: Harness, counter: Counter) -> None:
-    """Send until one comes: a line that was lost once more meanwhile has subscribed again by the next."""
+async def ticks_come(h: Harness, counter: Counter) -> None:
+    """Send until one of the first instrument comes.
+
+    A line that was lost once more meanwhile has subscribed again by the next.
+    """
     await h.settled()
     instrument = counter.instruments[0]
     before = len(h.ticks)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + 3 * counter.patience_s
-    while not any(tick.instrument == instrument for tick in h.ticks[before:]):
+
+    def came() -> bool:
+        return any(tick.instrument == instrument for tick in h.ticks[before:])
+
+    while not came():
         expect(loop.time() < deadline, f"no tick of {instrument} came from the child; {h.standing()}")
         if not counter.streams:
             await counter.send(instrument)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_AGAIN_S):
-                await h.until(lambda: len(h.ticks) > before, f"a tick of {instrument}")
+                await h.until(came, f"a tick of {instrument}")
 
 
 CARDS = (_lives_in_a_child,)
