@@ -19,7 +19,7 @@ def leave_after(run: Callable[[], int]) -> NoReturn:
     code = 1
     try:
         code = run()
-    except BaseException:  # an exit, too, ends here
+    except BaseException:  # noqa: BLE001 - an exit, too, ends here
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
