@@ -162,6 +162,6 @@ async def flowing(rig: Rig, accounts: tuple[str, ...]) -> None:
     wanted = set(rig.source.market.contracts)
     await until(lambda: all(map(rig.carries_all, accounts)), 40, f"start of {', '.join(accounts)}")
     await until(
-        lambda: all(rig.front(one).ability.able for one in accounts), 5, "the fronts' view that the lines are served"
+        lambda: all(rig.front(one).ability.able for one in accounts), 40, "the fronts' view that the lines are served"
     )
-    await until(lambda: {key[0] for key in rig.consumer.seen} >= wanted, 10, "a tick of every contract")  # type: ignore[index]  # keys begin with the instrument
+    await until(lambda: {key[0] for key in rig.consumer.seen} >= wanted, 40, "a tick of every contract")  # type: ignore[index]  # keys begin with the instrument

@@ -31,9 +31,9 @@ GOOD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def judged(expected: Expected, **changed: Any) -> Row:
+def judged(expected: Expected, *, timed: bool = True, **changed: Any) -> Row:
     row = Row(fault="x", source="sim", **(GOOD | changed))
-    judge(row, expected)
+    judge(row, expected, timed=timed)
     return row
 
 
@@ -63,6 +63,13 @@ def test_a_row_with_one_figure_out_of_bounds_is_not(wrong: dict[str, Any]) -> No
 )
 def test_what_could_not_be_measured_is_never_as_expected(name: str) -> None:
     assert not judged(HOT, **{name: None}).ok
+
+
+@pytest.mark.parametrize("late", ["notice_ms", "recover_ms", "switch_ms", "takeover_ms"])
+def test_without_bounds_of_time_it_must_have_happened_however_late(late: str) -> None:
+    assert judged(HOT, timed=False, **{late: 60_000.0}).ok
+    assert not judged(HOT, timed=False, **{late: None}).ok
+    assert not judged(HOT, timed=False, lost=1).ok
 
 
 def test_where_loss_may_be_told_a_loss_that_was_not_told_is_red() -> None:
