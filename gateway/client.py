@@ -175,18 +175,19 @@ async def connect(
     *,
     name: str = "feedgate",
     codec: Codec | None = None,
+    timeout: float = 5.0,  # noqa: ASYNC109 - of each request later, not of this call
     **options: Any,
 ) -> AsyncIterator[Client]:
     """A client with a NATS connection of its own; ``name`` is the gateway's, ``codec`` its own codec if it has one.
 
-    ``options`` are those of NatsOptions: ``user`` and ``password``, ``token``, ``creds_file``, ``tls_ca`` and so
-    on. Raises BusError that names each server and why it did not take us.
+    ``timeout`` in seconds bounds each request. ``options`` are those of NatsOptions: ``user`` and ``password``,
+    ``token``, ``creds_file``, ``tls_ca`` and so on. Raises BusError that names each server and why it did not take us.
     """
     settings: dict[str, Any] = {"name": f"{name} consumer", "queue_limit": QUEUE} | options
     bus = NatsBus(url, **settings)
     await bus.start()
     try:
-        async with Client(bus, name=name, codec=codec) as client:
+        async with Client(bus, name=name, codec=codec, timeout=timeout) as client:
             yield client
     finally:
         await bus.aclose()

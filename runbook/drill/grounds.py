@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 FEED: Final = "sim"
 _READY_S: Final = 45.0
 _LOOK_S: Final = 0.05
+_ANSWER_S: Final = 15.0
+"""As patient as the drill's own checks: a busy machine is no failed drill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,7 @@ async def mock_ground(
         async with Gateway(settings, plugins=[MockFeeds()]) as gateway:
             if gateway.url is None:
                 raise FeedgateError("the mock gateway has no NATS; this is a fault of the drill itself")
-            async with connect(gateway.url, name=settings.name) as client:
+            async with connect(gateway.url, name=settings.name, timeout=_ANSWER_S) as client:
                 await _ready(client, len(dead))
                 injector = MockInjector(gateway, client, rules)
                 yield Ground(client=client, injector=injector, settings=settings, check=check, url=gateway.url)

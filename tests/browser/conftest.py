@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from gateway import FeedSettings, Gateway, Settings
 from gateway.settings import AccountSettings, BusSettings, LedgerSettings, MetricsSettings
@@ -23,6 +23,10 @@ from tests import needing
 
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 """Where the pictures are kept, for CI and for people."""
+
+PATIENCE_MS = 60_000
+"""For whatever a page must come to show: the machine may be busy."""
+expect.set_options(timeout=PATIENCE_MS)
 
 ADMIN, OPERATOR, VIEWER = "admin-token-0123456789", "operator-token-0123456789", "viewer-token-0123456789"
 
@@ -106,7 +110,7 @@ async def opened(browser: Browser, *, errors: bool = True, **options: Any) -> As
     """A page in a context of its own (language, size, script, cookies)."""
     said: list[str] = []
     context: BrowserContext = await browser.new_context(**{"locale": "en-GB", **options})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
