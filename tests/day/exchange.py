@@ -22,7 +22,7 @@ from tests.native.tts_front import TtsFront, depth_frame
 CONTRACTS: Final = ("SHFE.au2702", "SHFE.rb2701", "DCE.m2701", "CZCE.TA701", "CFFEX.IF2612")
 """Night to 02:30, to 23:00 (three), and no night at all."""
 STEP_S: Final = 0.1
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 60.0
 
 
 class Exchange:

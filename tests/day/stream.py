@@ -14,7 +14,7 @@ from typing import Self
 from tests.day.desk import ROOT, Desk
 from tests.day.exchange import Exchange
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class Consumer:

@@ -33,7 +33,7 @@ async def served(url: str, *unheard: str) -> AsyncIterator[Market]:
 
 async def answered(client: Client) -> None:
     """Return when a connection that broke is back, on both sides."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await client.status()

@@ -83,7 +83,7 @@ async def test_a_new_contract_that_is_wanted_is_subscribed_on_every_line_and_tic
         (row,) = await client.reload_catalogue("before the market", operator="schedule")
         assert (row.ok, row.total, row.added, row.subscribed, row.added_names) == (True, 10, 2, 1, LATER)
         await confirmed(gateway, 9)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for tick in gateway.ticks(LATER[0]):
                 assert str(tick.instrument) == LATER[0]
                 break

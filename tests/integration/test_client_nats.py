@@ -92,7 +92,7 @@ async def start_tail(server: NatsServer) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", TAIL, server.url, stdout=pipe, stderr=pipe, cwd=ROOT
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert b"SHFE.rb2510" in await process.stdout.readline()
     return process
 
@@ -110,7 +110,7 @@ async def test_a_closed_pipe_ends_tail_without_a_traceback(server, market) -> No
     process = await start_tail(server)
     process._transport.get_pipe_transport(1).close()  # what ``| head -1`` does
     ended = asyncio.create_task(process.wait())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not ended.done():
             market.publish("SHFE.rb2510")
             await asyncio.wait([ended], timeout=0.05)

@@ -38,7 +38,7 @@ async def interrupt(relay: Relay, stream, client: Client, meanwhile) -> None:
 
 
 async def next_of(stream):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await anext(stream)
 
 

@@ -25,7 +25,7 @@ from .waiting import until
     ],
 )
 async def test_what_is_no_protocol_costs_the_connection_and_nothing_else(server: NatsServer, open_bus, nonsense):
-    async with relay_to(server.port) as relay, asyncio.timeout(20):
+    async with relay_to(server.port) as relay, asyncio.timeout(60):
         bus = await open_bus(relay.url, ping_interval=60)
         messages = bus.subscribe("x")
         for to_client in relay._writers[::2]:

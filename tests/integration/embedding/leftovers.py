@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 OF_A_LOOP = "asyncio_"
 """Threads that `asyncio.to_thread` started belong to the loop, which ends them when it is closed."""
 

@@ -25,7 +25,7 @@ from runbook.model import ActionRequest, Trigger
 from runbook.settings import RunbookSettings
 from tests import needing
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 LABELS = 'command="alert-smoke"'
 
 Start = Callable[..., str]
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         text: str = answer.read().decode()
         return text
 

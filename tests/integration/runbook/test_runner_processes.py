@@ -29,7 +29,7 @@ from runbook.runner import ActionRunner, Kinds
 from runbook.settings import RunbookSettings
 
 ROOT = Path(__file__).parents[3]
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class FileAudit:

@@ -22,7 +22,7 @@ from runbook.schedule.scheduler import JobScheduler
 from runbook.schedule.windows import MarketWindows
 from runbook.settings.jobs import JobSettings
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class KeyedRunner:

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from runbook.settings import VaultSettings
 from tests import needing
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 ROOT = "root-of-the-tests"
 
 # the kernel ends the server when the test run dies, SIGKILL included

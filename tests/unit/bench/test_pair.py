@@ -164,7 +164,7 @@ def test_both_feeders_of_a_pair_offer_the_same_ticks_with_the_same_intended_time
     try:
         control.words[PHASE] = WARM
         control.words[PHASE] = RUN
-        assert all(spi.all.wait(10) for spi in heard)
+        assert all(spi.all.wait(60) for spi in heard)
     finally:
         control.words[PHASE] = STOP
         for feeder in feeders:

@@ -35,7 +35,7 @@ class Reading:
         await asyncio.get_running_loop().sock_sendall(self.other, data)
 
     async def until_fed(self, data: bytes) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b"".join(self.fed) != data:
                 await asyncio.sleep(0)
 
@@ -62,7 +62,7 @@ async def test_what_can_be_dealt_with_at_once_wakes_nobody(reading: Reading) -> 
 
 
 async def test_nothing_overtakes_what_the_owner_is_dealing_with(reading: Reading) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         reading.intake.take(b"slow 1")
         reading.intake.take(b"fast 2")
         assert await reading.intake.rest() == b"slow 1"
@@ -92,14 +92,14 @@ async def test_the_socket_is_not_read_while_the_owner_does_not_keep_up(reading: 
 
 async def test_the_end_of_the_connection_is_told(reading: Reading) -> None:
     reading.other.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await reading.lost is None
 
 
 async def test_what_feeding_raises_is_a_loss_with_that_reason(reading: Reading) -> None:
     reading.fault = ValueError("nonsense")
     await reading.send(b"x")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await reading.lost is reading.fault
     reading.lost = asyncio.get_running_loop().create_future()
     reading.intake._lost = reading.lost.set_result
@@ -111,7 +111,7 @@ async def test_who_waits_to_write_goes_on_when_the_other_side_reads(reading: Rea
     await asyncio.sleep(0)
     assert not waiting.done()
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not waiting.done():
             await loop.sock_recv(reading.other, 1 << 20)
     await waiting

@@ -174,7 +174,7 @@ class Rig:
 
     async def back(self, line: str) -> None:
         """Logged in anew and confirmed; takes its pauses on the clock."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not self.lines[line].state.is_up or self.confirmed(line) != self.wanted(line):
                 await self.clock.advance(0.1)
                 await asyncio.sleep(0.001)

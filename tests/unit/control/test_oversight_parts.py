@@ -119,7 +119,7 @@ async def test_the_running_oversight_looks_at_silent_lines_by_itself(
         looked = asyncio.Event()
         monkeypatch.setattr(play.oversight, "log_in_again", looked.set)
         await play.oversight.start(play.owner)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await looked.wait()
 
 

@@ -104,7 +104,7 @@ async def running(publisher: Publisher) -> AsyncIterator[None]:
 
 
 async def settled(publisher: Publisher, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while publisher.settled < count:
             await asyncio.sleep(0.005)
 
@@ -169,7 +169,7 @@ async def test_after_a_break_nothing_is_posted_before_the_consumers_had_time_to_
         bus.breaks()
         feeder.give(2)
         bus.comes_back()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not asked:
                 await asyncio.sleep(0.005)
         feeder.give(2)

@@ -484,7 +484,7 @@ async def test_settled_waits_for_every_answer() -> None:
         await b.clock.settle()
         assert not waiter.done()
         b.subs.on_refused(second, "no")
-        await asyncio.wait_for(waiter, 5)
+        await asyncio.wait_for(waiter, 60)
 
 
 async def test_answers_of_a_dead_login_are_ignored() -> None:

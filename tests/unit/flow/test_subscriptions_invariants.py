@@ -110,7 +110,7 @@ async def play(script: list[tuple[str, object]]) -> None:  # noqa: C901 - a tabl
             check(subs, port)
         assert not subs.unsent
         assert not subs.pending
-        await asyncio.wait_for(subs.settled(), 5)
+        await asyncio.wait_for(subs.settled(), 60)
         assert not subs_task.done()
     finally:
         subs_task.cancel()

@@ -80,7 +80,7 @@ async def running(**options: Any) -> AsyncIterator[Bench]:
         yield bench
     finally:
         bench.line.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await bench.task
         assert bench.line.state is LineState.STOPPED
         assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -309,7 +309,7 @@ async def test_a_line_can_be_closed_in_every_state(state: str) -> None:
         before = failures(bench)
         bench.line.close()
         assert bench.task is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await bench.task
         assert bench.states[-1] == (LineState.STOPPED, "closed")
         assert failures(bench) == before
@@ -321,7 +321,7 @@ async def test_a_parked_line_can_be_closed() -> None:
         await settle()
         bench.line.close()
         assert bench.task is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await bench.task
         assert bench.script.hosts == []
 
@@ -394,7 +394,7 @@ async def test_a_close_among_other_orders_closes(
         for order in (*before, close, *after):
             order(bench.line)
         assert bench.task is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await bench.task
         assert len(bench.script.hosts) == 1
 

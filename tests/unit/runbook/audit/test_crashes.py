@@ -81,7 +81,7 @@ def test_a_writer_that_is_killed_again_and_again_loses_nothing_that_it_was_told_
             told += [process.stdout.readline().strip() for _ in range(1 + turn * 3)]
             process.send_signal(signal.SIGKILL)
             told += process.stdout.read().splitlines()
-            process.wait(10)
+            process.wait(60)
         # a line of the last print may be cut by the kill; a whole one has the length of its hash
         told = [head for head in told if len(head.partition(":")[2]) == 64]
         assert serious(directory, expect=told) == []

@@ -24,7 +24,7 @@ def test_words_are_split_before_blanks_are_filled() -> None:
 
 @pytest.mark.parametrize("command", ["", "  ", "page 'x", "page {reason}", "page {", "page {marker.__class__.x}"])
 async def test_a_command_that_cannot_be_used_is_told(command: str) -> None:
-    told = await escalate(command, exit_code=2, timeout_s=5)
+    told = await escalate(command, exit_code=2, timeout_s=60)
     assert "the escalation command" in told["error"]
     assert told["returned"] is None
 
@@ -35,7 +35,7 @@ def test_the_parameter_refuses_blanks_that_nobody_fills() -> None:
 
 
 async def test_a_program_that_is_not_there_is_told() -> None:
-    told = await escalate("/nonexistent/page", exit_code=2, timeout_s=5)
+    told = await escalate("/nonexistent/page", exit_code=2, timeout_s=60)
     assert "cannot be started" in told["error"]
 
 
@@ -71,7 +71,7 @@ async def test_one_that_does_not_end_is_killed_with_its_children(tmp_path: Path)
     assert told["timed_out"] is True
     assert "was killed" in told["error"]
     child = int(pids.read_text())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while _alive(child):
             await asyncio.sleep(0.02)
 

@@ -373,7 +373,7 @@ async def test_cancelling_twice_still_records_the_end(bench, ask) -> None:
     class SlowAudit(type(bench.audit)):
         def append(self, record: Any) -> None:
             if record.event == "exception":
-                assert released.wait(10)
+                assert released.wait(60)
             super().append(record)
 
     audit = SlowAudit()
@@ -399,7 +399,7 @@ async def test_cancelled_while_its_start_is_recorded_it_never_begins_and_has_an_
         def append(self, record: Any) -> None:
             if record.event == "start":
                 loop.call_soon_threadsafe(writing.set)
-                assert released.wait(10)
+                assert released.wait(60)
             super().append(record)
 
     audit = SlowAudit()

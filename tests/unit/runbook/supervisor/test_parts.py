@@ -98,7 +98,7 @@ async def test_the_log_masks_secrets_and_followers_get_what_comes(tmp_path: Path
 def test_systemd_is_told_on_its_socket_and_nobody_when_there_is_none(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0feedgate-test-{os.getpid()}")
-        listener.settimeout(10)
+        listener.settimeout(60)
         notifier = Notifier({"NOTIFY_SOCKET": f"@feedgate-test-{os.getpid()}", "WATCHDOG_USEC": "60000000"})
         notifier.say("READY=1", "STATUS=up")
         assert listener.recv(100) == b"READY=1\nSTATUS=up"
