@@ -22,6 +22,11 @@ from tests.day.services import DEPLOYED, program
 from tests.day.wall import Wall
 
 STEP_S: Final = 60
+AT_ONCE: Final = frozenset({
+    "FailoverFailed", "FailoverLatencyHigh", "LineFlapping", "RateLimitSpike", "RecordsRejected", "RunbookFailed",
+    "T5Missed", "TicksDropped",
+})  # fmt: skip
+"""Alerts that wait for nothing (no ``for:``), and so fire in the Prometheus that records the day too."""
 SMALL: Final = {"ctp": 0.1}
 """Ticks a second of a feed with five contracts."""
 _STALE_S: Final = 5.0

@@ -30,6 +30,14 @@ DUE: Final = frozenset({
 """Alerts that the day gives reason for. Each trouble lasts until the clock jumps, and so for minutes of the day."""
 
 
+TOLD: Final[tuple[tuple[str, dict[str, str]], ...]] = (
+    *(("RunbookFailed", {"command": one}) for one in ("start", "t5-checkpoint", "failover", "check-feed-health")),
+    ("T5Missed", {"session": "night"}),
+    ("FailoverFailed", {"feed": "ctp", "kind": "failover"}),
+)
+"""Those that fire at once: Alertmanager wakes somebody up for each while the day is played."""
+
+
 class BadDay:
     """Plays it on a site; :meth:`play` returns when it is over."""
 
@@ -194,4 +202,10 @@ class BadDay:
         """What Prometheus made of the day."""
         fired = Alarms(self.site.wall, recorded(self.site.recording), self.site.root).fired(SMALL)
         assert fired >= DUE, fired
+        for name, labels in TOLD:
+            notice = until(
+                lambda name=name, labels=labels: self.site.receiver.heard(name, "firing", labels),
+                f"Alertmanager does not tell {name} {labels}",
+            )
+            assert notice.receiver == "on-call", notice
         self.course.happens("the alerts", ", ".join(f"`{one}`" for one in sorted({each.split()[0] for each in DUE})))

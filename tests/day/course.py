@@ -12,7 +12,8 @@ from typing import Final
 
 from tests.day.desk import Desk, Done
 from tests.day.patience import until
-from tests.day.records import judge
+from tests.day.records import judge, samples
+from tests.day.scraped import latest
 from tests.day.site import PLANTED, Site
 
 LIVE: Final = ("--profile", "live")
@@ -28,6 +29,8 @@ ACTIONS: Final = {
     "run_drill_tests.sh": "drill",
     "notify_slack.sh": "notify",
 }
+PUSHED: Final = "push_time_seconds"
+"""The Pushgateway's own word on each group."""
 _FLAGS: Final = ("--stop", "--restart", "--failover", "--failback", "--drill")
 
 
@@ -54,7 +57,9 @@ class Course:
     """Whether the Pushgateway can be reached."""
 
     def clock(self, text: str, session: str | None = None) -> None:
-        """Jump forward to this time of the day."""
+        """Jump forward to this time of the day; not between two pushes of one command, as Prometheus sees them."""
+        pushed = {at for _, at in samples(self.site.pushgateway.url, PUSHED)}
+        until(lambda: pushed <= latest(self.site.recording, PUSHED), "Prometheus does not see all that was pushed")
         self.site.wall.jump(self.site.wall.at(text))
         self.session = session or self.session
 

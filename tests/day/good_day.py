@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
-from tests.day.alarms import SMALL, Alarms
+from tests.day.alarms import AT_ONCE, SMALL, Alarms
 from tests.day.course import LOGS, Course, ended
 from tests.day.patience import until
 from tests.day.records import moment, value
@@ -238,4 +238,8 @@ class GoodDay:
         self.course.happens("Prometheus", f"{len(CONTRACT) + 1} figures of the contract, with their labels, plausible")
         fired = Alarms(self.site.wall, series, self.site.root).fired(SMALL)
         assert fired == set(), fired
+        receiver = self.site.receiver
+        until(lambda: receiver.heard("Heartbeat", "firing", {}), "no notification reaches the receivers")
+        told = {notice.name for notice in receiver.notices}
+        assert not told & AT_ONCE, told
         self.course.happens("the alerts", "none fires, minute by minute, under the rules of `deploy/prometheus`")

@@ -50,8 +50,13 @@ def recorded(prometheus: str) -> list[Series]:
 
 def answers(prometheus: str, query: str) -> bool:
     """Whether Prometheus has any series for it now."""
+    return bool(latest(prometheus, query))
+
+
+def latest(prometheus: str, query: str) -> set[float]:
+    """The values that Prometheus has for it now."""
     found = json.loads(get(f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': query})}"))
-    return bool(found["data"]["result"])
+    return {float(row["value"][1]) for row in found["data"]["result"]}
 
 
 def some(value: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -79,7 +80,8 @@ def prometheus(directory: Path, targets: dict[str, str]) -> Iterator[str]:
     (copy / "targets").mkdir()
     (copy / "console_token").write_text("none\n")
     for job, host in targets.items():
-        (copy / "targets" / f"{job}.json").write_text(f'[{{"targets": ["{host}"], "labels": {{"gateway": "day"}}}}]\n')
+        labels = {} if job == "alertmanager" else {"gateway": "day"}
+        (copy / "targets" / f"{job}.json").write_text(json.dumps([{"targets": [host], "labels": labels}]))
     config = copy / "prometheus.yml"
     paces = r"\b(scrape_interval|scrape_timeout|evaluation_interval): \d+s"
     config.write_text(re.sub(paces, r"\1: 500ms", config.read_text(encoding="utf-8")))

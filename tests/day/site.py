@@ -1,4 +1,4 @@
-"""All that a day needs, put together: clock, exchange, Vault, Pushgateway, Prometheus, desk."""
+"""All that a day needs, put together: clock, exchange, Vault, Pushgateway, Prometheus, Alertmanager, desk."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tests.day.redated import Redated
 from tests.day.services import Mailbox, free_port, prometheus, serving
 from tests.day.wall import Wall
 from tests.integration.runbook.vault_server import Bao
+from tests.monitoring import faster
+from tests.monitoring.receiver import Receiver
 
 BEGINS: Final = datetime(2026, 11, 23, 20, 29, 30, tzinfo=SHANGHAI)
 """A Monday evening; the trading day is Tuesday, 2026-11-24."""
@@ -49,6 +51,9 @@ class Site:
     metrics_url: str
     nats_url: str
     mailbox: Mailbox
+    """Where the runbook's own notifications arrive."""
+    receiver: Receiver
+    """Where Alertmanager's arrive."""
     arguments: ArgumentWatch
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -86,7 +91,13 @@ def site(root: Path) -> Iterator[Site]:
         vault = enter(Bao(root / "vault"))
         metrics, nats = free_port(), free_port()
         push = enter(serving("prometheus-pushgateway", root, "--persistence.file="))  # not Debian's file for all
-        targets = {"pushgateway": push.removeprefix("http://"), "gateway": f"127.0.0.1:{metrics}"}
+        receiver = enter(Receiver())
+        told = enter(_alertmanager(root, receiver))
+        targets = {
+            "pushgateway": push.removeprefix("http://"),
+            "alertmanager": told.removeprefix("http://"),
+            "gateway": f"127.0.0.1:{metrics}",
+        }
         recording = enter(prometheus(root, targets))
         asked = enter(Redated(recording, wall))
         pushed = enter(Redated(push, wall))
@@ -117,8 +128,20 @@ def site(root: Path) -> Iterator[Site]:
         watch = enter(ArgumentWatch(PLANTED))
         yield Site(
             root, wall, exchange, vault, desk, pushed, asked.url, recording, f"http://127.0.0.1:{metrics}",
-            f"nats://127.0.0.1:{nats}", mailbox, watch, variables,
+            f"nats://127.0.0.1:{nats}", mailbox, receiver, watch, variables,
         )  # fmt: skip
+
+
+@contextmanager
+def _alertmanager(root: Path, receiver: Receiver) -> Iterator[str]:
+    """With the routes of ``deploy/``; all its receivers are this one, each by its name."""
+    config = faster.alertmanager(root, receiver.url)
+    storage = root / "notified"
+    with serving(
+        "prometheus-alertmanager", root, f"--config.file={config}", f"--storage.path={storage}",
+        "--cluster.listen-address=",
+    ) as url:  # fmt: skip
+        yield url
 
 
 def _vault(vault: Bao) -> dict[str, str]:
