@@ -10,7 +10,7 @@ from tests.day.alarms import AT_ONCE, SMALL, Alarms
 from tests.day.course import LOGS, Course, ended
 from tests.day.patience import until
 from tests.day.records import moment, value
-from tests.day.scraped import CONTRACT, WELL, answers, recorded, wrong
+from tests.day.scraped import CONTRACT, WELL, answers, recorded, unanswered, wrong
 from tests.day.self_test import SelfTest
 from tests.day.sights import Sights
 from tests.day.site import Site
@@ -236,6 +236,8 @@ class GoodDay:
         series = recorded(self.site.recording)
         assert wrong(series) == [], wrong(series)
         self.course.happens("Prometheus", f"{len(CONTRACT) + 1} figures of the contract, with their labels, plausible")
+        assert unanswered(self.site.recording, series) == []
+        self.course.happens("the dashboards", "every panel of both has an answer")
         fired = Alarms(self.site.wall, series, self.site.root).fired(SMALL)
         assert fired == set(), fired
         receiver = self.site.receiver

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.parse
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.day.services import get
+from tests.monitoring.panels import questions
 
 TARGET: Final = frozenset({"gateway", "job", "instance"})
 LINE: Final = frozenset({"feed", "account"})
@@ -20,6 +22,8 @@ WELL: Final = (
     " and on () max(md_throughput_mps) >= max(md_market_open_ratio)"
 )
 """Both lines of the day are logged in and carry everything; while its market is open, a tick a second and more."""
+_OF_THE_CONSOLE: Final = re.compile(r"\bconsumer_backlog_messages|\bmd_api_|\bmd_console_")
+"""Which a day by hand does without; these panels have their answers in tests/integration/deploy."""
 Plausible = Callable[[float], bool]
 
 
@@ -57,6 +61,19 @@ def latest(prometheus: str, query: str) -> set[float]:
     """The values that Prometheus has for it now."""
     found = json.loads(get(f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': query})}"))
     return {float(row["value"][1]) for row in found["data"]["result"]}
+
+
+def unanswered(prometheus: str, series: Collection[Series]) -> list[str]:
+    """Panels of the dashboards that stayed empty all day, without those that ask for figures of the console."""
+    times = [at for one in series for at, _ in one.samples]
+    span = {"start": min(times), "end": max(times), "step": "0.5"}
+    found = []
+    for one in questions():
+        query = urllib.parse.urlencode({"query": one.expr, **span})
+        answer = json.loads(get(f"{prometheus}/api/v1/query_range?{query}"))
+        if not answer["data"]["result"] and not _OF_THE_CONSOLE.search(one.expr):
+            found.append(f"{one.board}: {one.panel}: {one.expr}")
+    return found
 
 
 def some(value: float) -> bool:

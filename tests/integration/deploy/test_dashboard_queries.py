@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,37 +29,10 @@ from runbook.settings import ApiSettings, MetricsSettings, RunbookSettings
 from runbook.supervisor.figures import push_startup
 from runbook.web.serving import Serving, Wanted, serve
 from tests.day.services import free_port, serving
-from tests.docs.documents import ROOT
+from tests.monitoring.panels import Asked, questions
 from tests.unit.runbook.web.consoles import OPERATOR, TOKENS, VIEWER, the_calendar
 
 DEADLINE_S = 60.0
-BOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
-VARIABLES = {"gateway": ".*", "feed": ".*", "account": ".*", "__rate_interval": "4s", "__range": "10m"}
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One question of a dashboard."""
-
-    board: str
-    panel: str
-    expr: str
-    instant: bool
-
-
-def filled(text: str) -> str:
-    for name, value in sorted(VARIABLES.items(), key=lambda pair: -len(pair[0])):
-        text = text.replace(f"${name}", value)
-    return text
-
-
-def questions() -> list[Asked]:
-    return [
-        Asked(board["title"], panel["title"], filled(target["expr"]), target.get("instant", False))
-        for board in (json.loads(path.read_text(encoding="utf-8")) for path in BOARDS)
-        for panel in board["panels"]
-        for target in panel.get("targets", ())
-    ]
 
 
 class Prometheus:

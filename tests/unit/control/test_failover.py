@@ -382,7 +382,8 @@ async def test_a_failback_to_the_line_that_is_preferred_already_is_done_at_once(
 
 async def test_planned_closes_after_the_session_are_no_failure():
     """As recorded on 2024-06-11: hung up at 15:44:29, back at 19:47:36, hung up again at 19:49:47."""
-    async with stage(COLD, wall_ns=at("15:44:00")) as play:
+    rarely = FailoverRules(look_s=2.0)  # five hours
+    async with stage(COLD, wall_ns=at("15:44:00"), rules=rarely) as play:
         await play.clock.advance(29)
         await play.feed.kill("a", "OnFrontDisconnected 4097")
         await play.clock.advance(at("19:47:36") / 1e9 - play.clock.wall_ns() / 1e9)

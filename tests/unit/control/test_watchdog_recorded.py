@@ -17,10 +17,17 @@ from tests.unit.control.watched_feed import LOOK_NS, WatchedFeed
 pytestmark = pytest.mark.recorded
 
 
+class Days(dict[str, list[tuple[int, Instrument]]]):
+    """The arrivals of each recording, read when they are asked for."""
+
+    def __missing__(self, name: str) -> list[tuple[int, Instrument]]:
+        self[name] = arrivals(needing.recorded() / name)
+        return self[name]
+
+
 @pytest.fixture(scope="module")
-def days() -> dict[str, list[tuple[int, Instrument]]]:
-    directory = needing.recorded()
-    return {name: arrivals(directory / name) for name in FILES}
+def days() -> Days:
+    return Days()
 
 
 def feed_of(ticks: list[tuple[int, Instrument]], hours: Phases | None = None) -> WatchedFeed:
