@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -19,14 +18,10 @@ from typing import Final, Self
 
 import pytest
 
+from tests.ports import free_port
+
 DEADLINE_S: Final = 60.0
 DEPLOYED: Final = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def get(url: str) -> str:

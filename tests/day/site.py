@@ -17,11 +17,12 @@ from gateway.model import SHANGHAI
 from tests.day.desk import OPERATIONS, ArgumentWatch, Desk
 from tests.day.exchange import CONTRACTS, Exchange
 from tests.day.redated import Redated
-from tests.day.services import Mailbox, free_port, prometheus, serving
+from tests.day.services import Mailbox, prometheus, serving
 from tests.day.wall import Wall
 from tests.integration.runbook.vault_server import Bao
 from tests.monitoring import faster
 from tests.monitoring.receiver import Receiver
+from tests.ports import free_port
 
 BEGINS: Final = datetime(2026, 11, 23, 20, 29, 30, tzinfo=SHANGHAI)
 """A Monday evening; the trading day is Tuesday, 2026-11-24."""

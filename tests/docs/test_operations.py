@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ import pytest
 
 from tests.docs.documents import ROOT
 from tests.docs.operators_pages import ENGLISH, OPS, typed
+from tests.ports import free_port
 
 LAST = OPS / "runbook.md"
 """Its day ends with the stop, so it is typed after the other pages."""
@@ -91,21 +91,6 @@ class Desk:
             self.said.setdefault(line, []).append((code, text))
 
 
-def free_ports(count: int, first: int) -> list[int]:
-    """From there on; below the range that the kernel gives away by itself, so that nobody else gets them meanwhile."""
-    found: list[int] = []
-    for port in range(first, 32_000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            break
-    return found
-
-
 def program(directory: Path, name: str) -> None:
     """What pip makes of an entry point."""
     command = directory / name
@@ -120,7 +105,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     programs = tmp_path_factory.mktemp("programs")
     for name in ("gateway", "runbook"):
         program(programs, name)
-    ports = free_ports(3, 26_000 + os.getpid() * 8 % 5_600)  # workers' process ids are neighbours
+    ports = [free_port() for _ in range(3)]
     places = ("FEEDGATE_BUS__BUNDLED_PORT", "FEEDGATE_METRICS__PORT", "OPS_API_PORT")
     settings = SETTINGS | {name: str(port) for name, port in zip(places, ports, strict=True)}
     file = directory / ".env.test"

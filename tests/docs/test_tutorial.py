@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from tests.docs.documents import ROOT, Block, blocks, headings
 from tests.docs.terminals import Terminal
+from tests.ports import free_port
 
 ENGLISH, CHINESE = ROOT / "docs" / "tutorial.md", ROOT / "docs" / "tutorial.zh.md"
 PLUGIN = ("__init__", "messages", "source")
@@ -51,7 +50,7 @@ class Reader:
         self.directory = directory
         self.terminals: dict[str, Terminal] = {}
         self._env = _environment(directory)
-        self._counter, self._nats = free_ports(2)
+        self._counter, self._nats = free_port(), free_port()
 
     def follow(self, stack: ExitStack) -> dict[str, list[str]]:
         """To the end of the page. Returns what each command of the first terminal printed, every time."""
@@ -137,21 +136,6 @@ def _environment(home: Path) -> dict[str, str]:
     """That of a newcomer: nothing of this checkout, of its virtual environment, or of somebody's settings."""
     # not the directory of the Python that runs the tests: its pip is not the reader's
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
-
-
-def free_ports(count: int) -> list[int]:
-    """Below the range that the kernel gives away by itself, so that nobody else gets them meanwhile."""
-    found: list[int] = []
-    port = 20_000 + os.getpid() % 5_000
-    while len(found) < count:
-        port += 1
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-    return found
 
 
 def test_the_plugin_of_the_tutorial_has_under_100_lines_of_code() -> None:

@@ -16,11 +16,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.day.services import free_port, get, serving
+from tests.day.services import get, serving
 from tests.docs.documents import ROOT
 from tests.integration.runbook.coming_days import coming_days
 from tests.monitoring import faster
 from tests.monitoring.receiver import Receiver
+from tests.ports import free_port
 
 WAIT_S: Final = 150.0
 TOKEN: Final = "planted-viewer-4c1d"

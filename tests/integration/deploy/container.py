@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.day.services import free_port
 from tests.docs.documents import ROOT
+from tests.ports import free_port
 from tests.unit.deploy.compose import aliases, mounts, services
 
 DEADLINE_S: Final = 60.0

@@ -28,8 +28,9 @@ from runbook.model import ActionRequest, Trigger
 from runbook.settings import ApiSettings, MetricsSettings, RunbookSettings
 from runbook.supervisor.figures import push_startup
 from runbook.web.serving import Serving, Wanted, serve
-from tests.day.services import free_port, serving
+from tests.day.services import serving
 from tests.monitoring.panels import Asked, questions
+from tests.ports import free_port
 from tests.unit.runbook.web.consoles import OPERATOR, TOKENS, VIEWER, the_calendar
 
 DEADLINE_S = 60.0

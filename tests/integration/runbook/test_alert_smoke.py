@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import time
 import urllib.request
@@ -24,17 +23,12 @@ from runbook.context import ActionContext
 from runbook.model import ActionRequest, Trigger
 from runbook.settings import RunbookSettings
 from tests import needing
+from tests.ports import free_port
 
 DEADLINE_S = 60.0
 LABELS = 'command="alert-smoke"'
 
 Start = Callable[..., str]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def get(url: str) -> str:

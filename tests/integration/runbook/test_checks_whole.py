@@ -17,7 +17,8 @@ from gateway.testing.nats import NatsServer, ServerOptions
 from runbook.checks.commands import add_arguments, validate_env_command
 from tests import needing
 from tests.integration.runbook.vault_server import Bao
-from tests.unit.runbook.checks.environment import free_port, listening, web, written
+from tests.ports import free_port
+from tests.unit.runbook.checks.environment import listening, web, written
 
 SECRETS = {
     "CTP_PRIMARY_PASSWORD": "pl4nted-primary-password",

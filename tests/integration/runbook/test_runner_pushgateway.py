@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 import urllib.request
@@ -14,6 +13,7 @@ import pytest
 
 from runbook.runner import ExitCode, ExitCodePusher
 from tests import needing
+from tests.ports import free_port
 
 CODE = ExitCode(command="failover", window="day", profile="live", exit_code=2, duration_s=1.5, finished_s=1_790_000_000)
 DEADLINE_S = 60.0
@@ -22,8 +22,7 @@ DEADLINE_S = 60.0
 @pytest.fixture
 def pushgateway(tmp_path: Path) -> Iterator[str]:
     program = needing.program("prometheus-pushgateway")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (tmp_path / "log").open("w") as log:
         words = [program, f"--web.listen-address=127.0.0.1:{port}", "--persistence.file="]  # no file

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -15,6 +14,7 @@ import pytest
 
 from runbook.model import Exit
 from tests.integration.runbook.supervised import Desk, foreground, until
+from tests.ports import free_port
 
 DEADLINE_S = 60.0
 NAME = "md_session_startup_duration_s"
@@ -28,8 +28,7 @@ def pushgateway(tmp_path: Path) -> Iterator[str]:
         if os.environ.get("FEEDGATE_REQUIRE_TOOLS"):
             pytest.fail(reason)
         pytest.skip(reason)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (tmp_path / "pushgateway.log").open("w") as log:
         words = [program, f"--web.listen-address=127.0.0.1:{port}", "--persistence.file="]  # no file

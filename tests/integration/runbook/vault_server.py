@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pydantic import SecretStr
 
 from runbook.settings import VaultSettings
 from tests import needing
+from tests.ports import free_port
 
 DEADLINE_S = 60.0
 ROOT = "root-of-the-tests"
@@ -79,8 +79,7 @@ class Bao:
         """Returns when it answers; after ``stop`` on the same port, with the same data in file mode."""
         binary = program()
         if not self._port:
-            with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-                self._port, self._cluster = one.getsockname()[1], other.getsockname()[1]
+            self._port, self._cluster = free_port(), free_port()
         log = self.directory / "log"
         with log.open("ab") as out:
             self._process = subprocess.Popen(

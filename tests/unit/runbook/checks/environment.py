@@ -47,12 +47,6 @@ def the_only(findings: Any, severity: Severity) -> Finding:
     return found
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def listening() -> Iterator[int]:
     """A port that accepts connections and says nothing."""

@@ -20,7 +20,8 @@ from runbook.checks import Inspection, Severity, clocks, files_open, locales, pl
 from runbook.checks import trading_days as calendar_check
 from runbook.checks.clocks import Kernel
 from tests import needing
-from tests.unit.runbook.checks.environment import PRIMARY, free_port, inspection, of, the_only, web
+from tests.ports import free_port
+from tests.unit.runbook.checks.environment import PRIMARY, inspection, of, the_only, web
 
 
 def kernel(monkeypatch: pytest.MonkeyPatch, found: Kernel | None) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from runbook.checks import Severity, access, monitoring
 from runbook.checks.reach import connect_error, get
-from tests.unit.runbook.checks.environment import free_port, inspection, listening, of, the_only, web
+from tests.ports import free_port
+from tests.unit.runbook.checks.environment import inspection, listening, of, the_only, web
 
 READY = {"/-/ready": (200, b"OK"), "/api/v1/query?query=up": (200, b'{"status":"success","data":{}}')}
 TOKEN = "pl4nted-token-of-an-operator"
