@@ -47,6 +47,8 @@ class Row(msgspec.Struct, kw_only=True):
     """Until the lines carried everything again; null when that was not waited for."""
     attempts: int = 1
     """More than one: the machine stood still meanwhile, and the row was measured again."""
+    overtaken: int = 0
+    """Ticks that a line was late with, because the machine had no time for it, when another one came back."""
     noticed: str = ""
     """What the gateway said."""
     why: list[str] = []

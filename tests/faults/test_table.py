@@ -16,7 +16,7 @@ from gateway.sources.sim_options import SimOptions
 from tests.faults.__main__ import DOCUMENT, arguments, sources_of
 from tests.faults.ability import IN_FLIGHT_NS, Ability
 from tests.faults.catalogue import faults
-from tests.faults.course import covers, measure
+from tests.faults.course import covers, measure, overtaken
 from tests.faults.fault import Expected, Fault
 from tests.faults.market import Key, Made, tally
 from tests.faults.rig import Rig
@@ -70,6 +70,23 @@ def test_without_bounds_of_time_it_must_have_happened_however_late(late: str) ->
     assert judged(HOT, timed=False, **{late: 60_000.0}).ok
     assert not judged(HOT, timed=False, **{late: None}).ok
     assert not judged(HOT, timed=False, lost=1).ok
+
+
+STEP = 25_000_000
+
+
+@pytest.mark.parametrize(
+    ("lag", "after", "count"), [(60, "sim:primary", 1), (60, "sim:backup", 0), (5, "sim:primary", 0)]
+)
+def test_a_tick_was_overtaken_if_its_line_lagged_and_the_next_one_came_by_the_other(
+    lag: int, after: str, count: int
+) -> None:
+    made = [Made("SHFE.rb2701", number * STEP) for number in range(3)]
+    keys: list[Key] = [("SHFE.rb2701", number) for number in range(3)]
+    born = dict(zip(keys, made, strict=True)).get
+    arrivals = [(made[0].at_ns + lag * 1_000_000, "sim:backup", keys[0]), (made[2].at_ns + 1, after, keys[2])]
+    assert overtaken({keys[1]: made[1]}, arrivals, born) == count
+    assert overtaken({}, arrivals, born) == 0
 
 
 def test_where_loss_may_be_told_a_loss_that_was_not_told_is_red() -> None:
