@@ -17,10 +17,10 @@ from gateway.sources.sim import gateway_feeds as sim_feeds
 from runbook.checks import Inspection, Severity, accounts, feeds, fronts, rates
 from runbook.checks.rates import WHOLE_MARKET, contracts_of
 from tests import needing
+from tests.ports import free_port
 from tests.unit.runbook.checks.environment import (
     BACKUP,
     PRIMARY,
-    free_port,
     inspection,
     listening,
     of,
