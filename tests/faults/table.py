@@ -83,6 +83,13 @@ def judge(row: Row, expected: Expected, *, timed: bool = True) -> None:
     row.ok = not why
 
 
+def only_late(row: Row, expected: Expected) -> bool:
+    """Whether all that must happen happened, too late."""
+    again = msgspec.structs.replace(row, why=[])
+    judge(again, expected, timed=False)
+    return again.ok and not row.ok
+
+
 def _judge_ticks(row: Row, expected: Expected, why: list[str]) -> None:
     lost = row.lost or 0
     if expected.told:

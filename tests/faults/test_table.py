@@ -22,7 +22,7 @@ from tests.faults.market import Key, Made, tally
 from tests.faults.rig import Rig
 from tests.faults.sim_rig import OPTIONS, SimMarket, SimSource
 from tests.faults.style import Distortion, Style
-from tests.faults.table import BEGIN, END, Row, judge, write_document, write_json
+from tests.faults.table import BEGIN, END, Row, judge, only_late, write_document, write_json
 from tests.faults.witness import Word, matches
 
 GOOD: dict[str, Any] = {
@@ -70,6 +70,9 @@ def test_without_bounds_of_time_it_must_have_happened_however_late(late: str) ->
     assert judged(HOT, timed=False, **{late: 60_000.0}).ok
     assert not judged(HOT, timed=False, **{late: None}).ok
     assert not judged(HOT, timed=False, lost=1).ok
+    assert only_late(judged(HOT, **{late: 60_000.0}), HOT)
+    assert not only_late(judged(HOT, **{late: 60_000.0}, lost=1), HOT)
+    assert not only_late(judged(HOT, **{late: None}), HOT)
 
 
 STEP = 25_000_000

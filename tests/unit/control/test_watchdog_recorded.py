@@ -37,7 +37,7 @@ def feed_of(ticks: list[tuple[int, Instrument]], hours: Phases | None = None) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "tables"), [*((name, "small") for name in FILES[1:]), (FILES[0], "calendar"), (FILES[2], "calendar")]
+    ("name", "tables"), [*((name, "small") for name in FILES), (FILES[0], "calendar"), (FILES[2], "calendar")]
 )
 async def test_nothing_is_said_on_a_recorded_day(days, name, tables):
     ticks = days[name]
