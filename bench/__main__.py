@@ -16,6 +16,7 @@ from bench import native
 from bench.cases import CASES, plan
 from bench.harness import Record, measure
 from bench.load import Load
+from bench.machine import Machine, look
 from bench.processes import BenchError, NatsServer, end_in_order
 from bench.report import SATURATION, Round, summarize, write
 from bench.terminal import show
@@ -88,6 +89,16 @@ def run_round(number: int, options: argparse.Namespace, source: str, env: Mappin
     return done
 
 
+def look_at_machine(console: Console) -> Machine | None:
+    """What it does to a tick by itself; None where that cannot be measured, or failed, which is told."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="feedgate-bench-") as work:
+            return look(Path(work))
+    except BenchError as error:
+        console.print(f"machine: {error}", style="red", highlight=False, markup=False)
+        return None
+
+
 def main() -> int:
     """Run, show, write."""
     options = arguments()
@@ -104,9 +115,11 @@ def main() -> int:
         "python": platform.python_version(),
         "system": platform.platform(),
         "load_average_before": os.getloadavg()[0],
+        "before": look_at_machine(console),
     }
     count = options.rounds or (1 if options.quick else 3)
     rounds = [run_round(number, options, source, env, console) for number in range(1, count + 1)]
+    machine["after"] = look_at_machine(console)
     label = f"native ({options.module})" if source == "native" else "sim"
     report = summarize(rounds, source=label, quick=options.quick, machine=machine)
     show(report, console)

@@ -95,7 +95,8 @@ RATES = (5_000, 20_000, 50_000, 100_000)
 TARGET_RATES = {"per_tick": 120_000, "batch": 200_000, "hot_pair": 75_000}
 """In published ticks; each of two lines is offered as many."""
 PROMPT = 10_000
-"""The rate at which a pair is also measured with a short linger, for those to whom a millisecond matters."""
+"""The rate at which a pair is also measured with a short linger, for those to whom a millisecond matters; and the raw
+sockets, for what the machine takes of that millisecond."""
 PROMPT_LINGER_MS = 0.5
 
 
@@ -114,6 +115,8 @@ def plan(only: str | Collection[str] | None = None, *, quick: bool = False) -> l
         if name == "arbitrate":
             continue  # nothing to pace: it is a loop around one call
         steps += [Step(name, rate, seconds) for rate in rates]
+        if name == "raw":
+            steps.append(Step(name, PROMPT, seconds))
         if name == "hot_pair":
             steps += [Step(name, PROMPT, seconds), Step(name, PROMPT, seconds, linger_ms=PROMPT_LINGER_MS)]
         if not quick and name in TARGET_RATES:

@@ -3,7 +3,7 @@ import ctypes
 import msgspec
 import pytest
 
-from bench.cases import CASES, FEW, MANY, PROMPT_LINGER_MS, plan
+from bench.cases import CASES, FEW, MANY, PROMPT, PROMPT_LINGER_MS, plan
 from bench.load import Load
 from bench.native import NoCompilerError, build
 from bench.pipeline import settings_for
@@ -62,6 +62,10 @@ def test_a_hot_pair_is_measured_at_the_rates_of_its_targets_and_prompt_ones_say_
     assert {"saturation", "saturation@30000", "75000", "10000"} <= {step.label for step in steps}
     prompt = [step for step in steps if step.linger_ms is not None]
     assert [step.label for step in prompt] == [f"10000~{PROMPT_LINGER_MS:g}"]
+
+
+def test_the_raw_sockets_show_what_the_machine_takes_at_the_rate_of_the_prompt_pair():
+    assert {"raw", "hot_pair"} <= {step.case for step in plan() if step.offered == PROMPT}
 
 
 def test_the_single_line_and_the_pair_are_neighbours_in_a_round():
