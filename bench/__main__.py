@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -19,7 +20,7 @@ from bench.load import Load
 from bench.machine import Machine, look
 from bench.processes import BenchError, NatsServer, end_in_order
 from bench.report import SATURATION, Round, summarize, write
-from bench.terminal import show
+from bench.terminal import in_words, show
 from bench.vendor import environment
 
 OUT = Path(__file__).parent / "out" / "latest.json"
@@ -93,10 +94,13 @@ def look_at_machine(console: Console) -> Machine | None:
     """What it does to a tick by itself; None where that cannot be measured, or failed, which is told."""
     try:
         with tempfile.TemporaryDirectory(prefix="feedgate-bench-") as work:
-            return look(Path(work))
+            found = look(Path(work))
     except BenchError as error:
         console.print(f"machine: {error}", style="red", highlight=False, markup=False)
         return None
+    if found is not None:
+        console.print(f"machine: {in_words(found)}", highlight=False, markup=False)
+    return found
 
 
 def main() -> int:
@@ -110,16 +114,18 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - shown with its next step instead of a traceback
         console.print(str(error), style="red", highlight=False, markup=False)
         return 2
-    machine = {
+    machine: dict[str, Any] = {
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
         "system": platform.platform(),
         "load_average_before": os.getloadavg()[0],
-        "before": look_at_machine(console),
     }
     count = options.rounds or (1 if options.quick else 3)
-    rounds = [run_round(number, options, source, env, console) for number in range(1, count + 1)]
-    machine["after"] = look_at_machine(console)
+    looks, rounds = [look_at_machine(console)], []
+    for number in range(1, count + 1):
+        rounds.append(run_round(number, options, source, env, console))
+        looks.append(look_at_machine(console))
+    machine["looks"] = [found for found in looks if found is not None]
     label = f"native ({options.module})" if source == "native" else "sim"
     report = summarize(rounds, source=label, quick=options.quick, machine=machine)
     show(report, console)

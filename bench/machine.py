@@ -3,7 +3,7 @@
 Two figures without which a latency from another machine says little. A **wake-up**: from a byte written on one
 processor to the process on the other that read it; a tick in batches of few makes one at each of its stops. A
 **pause**: a time in which a processor ran nothing of ours though there was something to run; a virtual machine has
-many, and what they cost is in every p99. Both are measured before the first round and after the last, with nothing else
+many, and what they cost is in every p99. Both are measured before the first round and after each, with nothing else
 under way. Linux only: elsewhere a process cannot say where it runs.
 """
 

@@ -18,6 +18,7 @@ RATIOS = (
     ("per_tick", "raw"),
     ("batch", "raw"),
     ("per_tick", "vnpy_rpc"),
+    ("hot_pair", "raw"),
     ("hot_pair", "per_tick"),
 )
 PROCESSES = ("line", "core", "server", "consumer", "feeder")
@@ -195,6 +196,7 @@ def targets_of(rounds: Sequence[Round], ratios: Mapping[str, Spread | None]) -> 
         above("per_tick/naive", middle("per_tick/naive"), 12),
         above("per_tick/raw", middle("per_tick/raw"), 0.07),
         above("batch/raw", middle("batch/raw"), 0.12),
+        above("hot_pair/raw", middle("hot_pair/raw"), 0.04),
         above("per_tick/vnpy_rpc", middle("per_tick/vnpy_rpc"), 8),
         below(f"cost a tick, {MANY:,} against 100 contracts", middle(f"cost@{MANY}/cost@100"), 1.25),
         below("ticks lost or doubled, all runs", float(sum(losses)) if losses else None, 0),

@@ -35,9 +35,8 @@ def show(report: Report, console: Console) -> None:
         for one in report.targets
     ]
     console.print(grid("targets, for 2 cores shared with all processes", ("target", "wanted", "measured", ""), targets))
-    for when in ("before", "after"):
-        if (machine := report.machine.get(when)) is not None:
-            console.print(f"machine, {when}: {in_words(machine)}", highlight=False, markup=False)
+    for machine in report.machine.get("looks", ()):
+        console.print(f"machine: {in_words(machine)}", highlight=False, markup=False)
     for what, why in report.left_out.items():
         console.print(f"left out: {what}: {why}", highlight=False, markup=False)
 
