@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import operator
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -120,8 +121,8 @@ def _read(model: type[BaseModel], name: str, value: Any) -> Any:
     """One field alone, checked as the model will check it, as a JSON value. The refusal does not repeat the value."""
     info = model.model_fields[name]
     kind: Any = info.annotation
-    for extra in info.metadata:
-        kind = _annotated(kind, extra)
+    if info.metadata:
+        kind = operator.getitem(Annotated, (kind, *info.metadata))
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
     problems: Sequence[Mapping[str, Any]] = ()
     try:
@@ -130,12 +131,6 @@ def _read(model: type[BaseModel], name: str, value: Any) -> Any:
         problems = [dict(one) for one in error.errors(include_url=False, include_input=False, include_context=False)]
     said = "; ".join(_texts(problems))
     raise WrongValueError(f"{flag_of(name)}: {said}")
-
-
-def _annotated(kind: Any, extra: Any) -> Any:
-    from typing import Annotated  # noqa: PLC0415 - subscripted at run time, which the type checker must not read
-
-    return Annotated.__class_getitem__((kind, extra))  # type: ignore[attr-defined]  # what Annotated[kind, extra] calls
 
 
 def _texts(problems: Iterable[Mapping[str, Any]]) -> Iterator[str]:
