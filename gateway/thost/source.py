@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final
 from gateway.errors import LineError
 from gateway.model import Account, Instrument, LineId, LineState, Tick
 from gateway.ports import TickSink
+from gateway.thost.credentials import LOGIN, fill
 from gateway.thost.family import Family
 from gateway.thost.fronts import parse_fronts
 from gateway.thost.spi import Silence, build, copying, reading
@@ -62,7 +63,7 @@ class ThostSource:
         self._started = False
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
-        self._module: Any = None
+        self._login: Any = None
         self._api: Any = None
         self._spi: Any = None
         self._private_flow: Path | None = None
@@ -71,7 +72,8 @@ class ThostSource:
     async def start(self, sink: TickSink) -> None:
         """Load the library and begin to connect; all else is told to the sink. Called once.
 
-        Raises LineError or PluginError when the library cannot be loaded or its flow directory cannot be made.
+        Raises LineError or PluginError when the library cannot be loaded, its flow directory cannot be made, or what
+        the account says does not fit into the vendor's login.
         """
         if self._started:
             raise LineError(f"{self._line} was started before: make a new source to start again")
@@ -109,7 +111,8 @@ class ThostSource:
         with self._vendor:
             if self._closed:
                 return
-            module = self._module = self._load()
+            module = self._load()
+            self._login = fill(module.CThostFtdcReqUserLoginField(), self._account, LOGIN, LineError)
             depth = self.family.depth
             found = depth.verify(module)
             if not found.exact:
@@ -174,15 +177,11 @@ class ThostSource:
     # -- on the vendor's thread
 
     def _send_login(self) -> int:
-        api, module = self._api, self._module
+        api = self._api
         if self._closed or api is None:
             return 0
-        login = module.CThostFtdcReqUserLoginField()
-        login.BrokerID = self._account.broker_id
-        login.UserID = self._account.user_id
-        login.Password = self._account.secrets.get("password", "")
         self._request += 1
-        return int(api.ReqUserLogin(login, self._request))
+        return int(api.ReqUserLogin(self._login, self._request))
 
     # -- on the loop
 

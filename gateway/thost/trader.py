@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from gateway.clock import Clock
 from gateway.errors import CatalogueError
 from gateway.model import Account
+from gateway.thost.credentials import AUTHENTICATION, LOGIN, fill
 from gateway.thost.fronts import parse_fronts
 from gateway.thost.words import SENT, disconnect_text, failed, words
 
@@ -112,8 +113,12 @@ class TraderQuery:
         self._request = 0
 
     def run(self, flow_dir: str) -> list[Row]:
-        """All contracts as the vendor's rows. Raises CatalogueError with the vendor's words."""
+        """All contracts as the vendor's rows. Raises CatalogueError: with the vendor's words, or what does not fit."""
         module, account, rows = self._module, self._account, list[Row]()
+        login = fill(module.CThostFtdcReqUserLoginField(), account, LOGIN, CatalogueError)
+        auth = None
+        if account.app_id:
+            auth = fill(module.CThostFtdcReqAuthenticateField(), account, AUTHENTICATION, CatalogueError)
         spi = type("InstrumentSpi", (TraderCallbacks, module.CThostFtdcTraderSpi), {})(
             self._events, rows, self._columns
         )
@@ -126,13 +131,8 @@ class TraderQuery:
                 api.RegisterFront(front)
             api.Init()
             self._await("connected", self._timers["connect"])
-            if account.app_id:
-                auth = self._fill(module.CThostFtdcReqAuthenticateField())
-                auth.AppID = account.app_id
-                auth.AuthCode = account.secrets.get("auth_code", "")
+            if auth is not None:
                 self._ask("authenticate", api.ReqAuthenticate, auth, self._timers["login"])
-            login = self._fill(module.CThostFtdcReqUserLoginField())
-            login.Password = account.secrets.get("password", "")
             self._ask("login", api.ReqUserLogin, login, self._timers["login"])
             rows.clear()
             self._ask("instruments", api.ReqQryInstrument, module.CThostFtdcQryInstrumentField(), self._timers["query"])
@@ -140,10 +140,6 @@ class TraderQuery:
             api.RegisterSpi(None)
             api.Release()
         return rows
-
-    def _fill(self, field: Any) -> Any:
-        field.BrokerID, field.UserID = self._account.broker_id, self._account.user_id
-        return field
 
     def _ask(self, what: str, request: Callable[[Any, int], int], field: Any, seconds: float) -> None:
         """Send and wait; asked again while the counter says that it is too early."""

@@ -33,7 +33,10 @@ class Address:
 
 
 def struct_class(name: str, members: Iterable[Member]) -> type:
-    """A wrapper class. Texts are GB18030 in memory and ``str`` outside; a text that does not fit raises ValueError."""
+    """A wrapper class. Texts are GB18030 in memory and ``str`` outside.
+
+    A text that leaves no room for the NUL raises TypeError, with SWIG's words.
+    """
     fields = list(members)
     memory = type(f"{name}Memory", (ctypes.Structure,), {"_fields_": fields})
 
@@ -41,17 +44,23 @@ def struct_class(name: str, members: Iterable[Member]) -> type:
         self._memory = memory()
         self.this = Address(self._memory)
 
-    def member(key: str) -> property:
+    def member(key: str, kind: Any) -> property:
+        size = ctypes.sizeof(kind)
+
         def get(self: Any) -> Any:
             value = getattr(self._memory, key)
             return value.decode("gb18030") if isinstance(value, bytes) else value
 
         def put(self: Any, value: Any) -> None:
-            setattr(self._memory, key, value.encode("gb18030") if isinstance(value, str) else value)
+            if isinstance(value, str):
+                value = value.encode("gb18030")
+                if len(value) >= size:
+                    raise TypeError(f"in method '{name}_{key}_set', argument 2 of type 'char [{size}]'")
+            setattr(self._memory, key, value)
 
         return property(get, put)
 
-    return type(name, (), {"__init__": init, **{key: member(key) for key, _ in fields}})
+    return type(name, (), {"__init__": init, **{key: member(key, kind) for key, kind in fields}})
 
 
 def depth_members(depth: Depth) -> list[Member]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import ctypes
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from gateway_ctp.family import CTP
 
@@ -13,6 +14,7 @@ from gateway.model import Account, Contract, Instrument
 from gateway.thost import catalogue, locales, query_child, trader
 from gateway.thost.catalogue import build_catalogue, contracts_of
 from gateway.thost.query import Job
+from gateway.thost.standin.swig import AUTHENTICATE, LOGIN
 from gateway.thost.trader import COLUMNS, TraderQuery
 from plugins.ctp.tests.vendor_standin import Api, _swig_struct
 
@@ -41,9 +43,8 @@ class TraderModule:
     def __init__(self, **answers: object) -> None:
         self.answers: dict[str, object] = answers
         text = ctypes.c_char * 81
-        fields = [(name, text) for name in ("BrokerID", "UserID", "Password", "AppID", "AuthCode")]
-        self.CThostFtdcReqAuthenticateField = _swig_struct("Authenticate", fields)
-        self.CThostFtdcReqUserLoginField = _swig_struct("Login", fields)
+        self.CThostFtdcReqAuthenticateField = _swig_struct("Authenticate", AUTHENTICATE)
+        self.CThostFtdcReqUserLoginField = _swig_struct("Login", LOGIN)
         self.CThostFtdcQryInstrumentField = _swig_struct("Query", [("InstrumentID", text)])
         self.CThostFtdcTraderSpi = type("Spi", (), {})
         self.api = TraderApi(self)
@@ -133,6 +134,15 @@ def test_each_failure_is_a_catalogue_error_with_the_vendors_words_and_no_secret(
         query(module)
     assert "secret" not in str(caught.value)
     assert module.api.names()[-2:] == ["RegisterSpi", "Release"]
+
+
+def test_an_auth_code_that_does_not_fit_is_refused_before_the_library_is_asked_and_not_repeated():
+    account = msgspec.structs.replace(ACCOUNT, secrets={"password": "x", "auth_code": "secret-code-of-17"})
+    module = TraderModule()
+    with pytest.raises(CatalogueError, match=r"the auth_code of account primary .*AuthCode \(17 bytes\)") as caught:
+        query(module, account)
+    assert "secret" not in str(caught.value)
+    assert "RegisterSpi" not in module.api.names()
 
 
 @pytest.mark.parametrize("early", [{"code": [-3]}, {"query": [info(90, "CTP:查询未就绪")]}])

@@ -6,6 +6,7 @@ import ctypes
 from pathlib import Path
 from typing import Self
 
+import msgspec
 import pytest
 from gateway_ctp.source import CtpSource
 
@@ -25,10 +26,10 @@ RB, IF = Instrument("SHFE", "rb2601"), Instrument("CFFEX", "IF2512")
 
 
 class Rig:
-    def __init__(self, options: dict[str, object] | None = None, members=None) -> None:
+    def __init__(self, options: dict[str, object] | None = None, members=None, account: Account = ACCOUNT) -> None:
         self.module = MarketDataModule(members)
         self.sink = RecordingSink()
-        self.source = CtpSource(ACCOUNT, LineId("ctp", "primary"), options or {}, load=lambda: self.module)
+        self.source = CtpSource(account, LineId("ctp", "primary"), options or {}, load=lambda: self.module)
 
     @property
     def api(self):
@@ -86,6 +87,23 @@ async def test_each_connection_is_answered_with_a_login():
             ("connected", ""),
         ]
         assert "secret-word" not in str(rig.sink.events)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"broker_id": "99991234567"}, r"the broker_id of account primary does not fit .*BrokerID \(11 bytes\)"),
+        ({"user_id": "期货公司客户一号"}, r"the user_id of account primary does not fit .*UserID \(16 bytes\)"),
+        ({"secrets": {"password": "secret-word" * 4}}, r"the password of account primary .*Password \(44 bytes\)"),
+    ],
+)
+async def test_an_account_that_does_not_fit_is_refused_at_the_start_and_not_on_the_vendors_thread(change, words):
+    rig = Rig(account=msgspec.structs.replace(ACCOUNT, **change))
+    with pytest.raises(LineError, match=words) as caught:
+        await rig.source.start(rig.sink)
+    assert "secret" not in str(caught.value)
+    assert rig.module.apis == []
+    await rig.source.aclose()
 
 
 async def test_a_login_that_the_library_does_not_send_is_a_lost_line():
