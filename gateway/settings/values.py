@@ -122,7 +122,9 @@ class BusSettings(Section):
     password: FilledSecret | None = Field(default=None, description="NATS password (secret)")
     token: FilledSecret | None = Field(default=None, description="NATS token (secret)")
     creds_file: FilePath | None = Field(default=None, description="NATS credentials file (JWT and seed)")
-    tls_ca: FilePath | None = Field(default=None, description="CA certificates (PEM) for TLS")
+    tls_ca: FilePath | None = Field(
+        default=None, description="CA certificates (PEM) for TLS; from Python 3.13 on they must have key usage"
+    )
     tls_cert: FilePath | None = Field(default=None, description="Client certificate (PEM)")
     tls_key: FilePath | None = Field(default=None, description="Key of the client certificate (PEM)")
     connect_timeout_s: Seconds = Field(default=2.0, description="Limit for one connection attempt")

@@ -163,10 +163,12 @@ def certificates(tmp_path: Path):
         subprocess.run([program, *arguments], cwd=tmp_path, check=True, capture_output=True)
 
     new = ["req", "-newkey", "rsa:2048", "-nodes", "-subj"]
-    openssl(*new, "/CN=test CA", "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem")
+    # from Python 3.13 on a CA without key usage is not believed
+    signing = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    openssl(*new, "/CN=test CA", "-x509", *signing, "-days", "2", "-keyout", "ca.key", "-out", "ca.pem")
     for name in ("server", "client"):
         openssl(*new, f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
+        (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
         issuer = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "ext", "-days", "2"]
         openssl("x509", "-req", "-in", f"{name}.csr", *issuer, "-out", f"{name}.pem")
     return tmp_path

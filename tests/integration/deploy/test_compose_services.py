@@ -99,8 +99,12 @@ def test_the_profile_dev_comes_up_healthy_and_says_so_when_it_is_not(tmp_path: P
         # the console restarts the gateway of the other container through the state that both have
         _restarted_by_the_console(f"http://127.0.0.1:{console}", metrics, tokens["operator"])
         assert gateway.process.poll() is None
-        pushed = get(f"http://127.0.0.1:{host.port('pushgateway', 9091)}/metrics")
-        assert re.search(r'md_runbook_exit_code\{command="restart"[^}]*profile="dev"', pushed)
+
+        # the exit code is pushed when the run is over, and the console may tell of the end first
+        def pushed() -> str:
+            return get(f"http://127.0.0.1:{host.port('pushgateway', 9091)}/metrics")
+
+        until(lambda: re.search(r'md_runbook_exit_code\{command="restart"[^}]*profile="dev"', pushed()), pushed)
         gateway.healthy()
 
         # not healthy any more, one after the other
