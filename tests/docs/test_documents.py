@@ -198,11 +198,13 @@ def test_no_file_of_the_repository_names_a_host_that_packages_come_from() -> Non
     # put together here, or this file would be the one that is found
     parts = (("pypi", "org"), ("pythonhosted", "org"), ("tsinghua", "edu"), ("aliyun", "com"))
     hosts = [".".join(words) for words in parts]
-    left_out = {".git", ".venv", "__pycache__", "out", "build", "dist", ".hypothesis"}
+    left_out = {".git", "__pycache__", "out", "build", "dist", ".hypothesis"}
     found = []
     for path in ROOT.rglob("*"):
         way = path.relative_to(ROOT).parts
         if left_out.intersection(way) or any(part.endswith("_cache") for part in way) or not path.is_file():
+            continue
+        if way[0].startswith(".venv"):  # there may be one for each Python
             continue
         if path.name.startswith(".env") and path.name != ".env.example":  # somebody's secrets are not ours to read
             continue
