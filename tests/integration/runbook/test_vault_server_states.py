@@ -37,7 +37,7 @@ def test_a_file_backed_server_from_its_first_start_to_its_end(tmp_path: Path) ->
         assert "operator unseal" in str(error)
 
         bao.unseal(key)
-        bao.call("POST", "sys/mounts/secret", {"type": "kv", "options": {"version": "2"}})
+        bao.mount()
         bao.put("ctp/live", A="kept on disk")
         assert read(bao.settings()) == {"A": "kept on disk"}
 

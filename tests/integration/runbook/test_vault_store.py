@@ -173,7 +173,7 @@ def _token_for_v1(bao: Bao) -> str:
 
 
 def test_a_mount_with_several_parts_is_the_one_of_the_settings(bao: Bao) -> None:
-    bao.call("POST", "sys/mounts/team/kv", {"type": "kv", "options": {"version": "2"}}, refused={})
+    bao.mount("team/kv")
     bao.put("ctp/live", mount="team/kv", A="deep")
     assert store(bao.settings(mount="team/kv")).read("team/kv/ctp/live")["A"] == "deep"
 
@@ -188,7 +188,7 @@ def test_values_that_are_not_text_are_refused_by_name(bao: Bao) -> None:
 
 def test_a_namespace_has_its_own_secrets_and_a_wrong_one_says_so(bao: Bao) -> None:
     bao.call("POST", "sys/namespaces/desk", refused={})
-    bao.call("POST", "sys/mounts/secret", {"type": "kv", "options": {"version": "2"}}, namespace="desk", refused={})
+    bao.mount(namespace="desk")
     bao.put("ctp/live", namespace="desk", A="of the desk")
     assert store(bao.settings(namespace="desk")).read("secret/ctp/live")["A"] == "of the desk"
     error = refusal(bao.settings(namespace="desc"), "secret/ctp/live")
