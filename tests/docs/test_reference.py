@@ -12,7 +12,6 @@ import importlib
 import inspect
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -203,9 +202,8 @@ def markers() -> set[str]:
                 pairs = zip(node.keys, node.values, strict=True)
                 values = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == "marker"]
                 found |= {value_of(value, module) for value in values}
-        constant = getattr(sys.modules.get(module), "MARKER", None)
-        if isinstance(constant, str):
-            found.add(constant)
+            elif isinstance(node, ast.Name) and node.id == "MARKER" and isinstance(node.ctx, ast.Store):
+                found.add(value_of(node, module))
     return {one for one in found if one}
 
 
