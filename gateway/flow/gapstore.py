@@ -62,6 +62,7 @@ class GapStore:
         self._lost = 0
         self._lost_untold = 0
         self._waiters: list[tuple[int, Future[None]]] = []
+        self._opening: asyncio.Future[None] | None = None
         # -- the thread's own
         self._connection: sqlite3.Connection | None = None
         self._run: int | None = None
@@ -75,7 +76,9 @@ class GapStore:
         failing disk is no error here: the store begins degraded and goes on trying; ``past`` is then None.
         """
         self._started_ns = self._clock.wall_ns()
-        await asyncio.to_thread(self._open)
+        # a thread cannot be cancelled: aclose waits for it, or a cancelled start would leave the file locked
+        self._opening = asyncio.get_running_loop().run_in_executor(None, self._open)
+        await asyncio.shield(self._opening)
         self._thread = threading.Thread(target=self._work, name=f"gap ledger {self.path.name}")
         self._thread.start()
 
@@ -166,6 +169,10 @@ class GapStore:
         with self._changed:
             self._closing = True
             self._changed.notify()
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
+            if not self._opening.cancelled():
+                self._opening.exception()  # told by start, unless that was cancelled; then nobody wants to know
         thread, self._thread = self._thread, None
         if thread is not None:
             await asyncio.to_thread(thread.join)

@@ -6,15 +6,17 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gateway.clock import SystemClock
+from gateway.flow import gapstore
 from gateway.flow.gaphistory import read_day
 from gateway.flow.gaps import CLOSED, Gap, GapEvent, LedgerError, Mark, Watched
-from gateway.flow.gapschema import open_ledger, open_reader
+from gateway.flow.gapschema import open_ledger, open_reader, read_past
 from gateway.flow.gapstore import GapStore
 from tests.unit.flow.ledger_child import RB, gap, opened
 from tests.unit.flow.ledger_market import AU
@@ -37,6 +39,28 @@ def closed(number: int, end_ns: int) -> GapEvent:
     from msgspec.structs import replace
 
     return GapEvent(CLOSED, end_ns, replace(gap(number), end_ns=end_ns, lost_volume=7))
+
+
+async def test_a_start_that_is_cancelled_gives_the_file_back(tmp_path, monkeypatch):
+    reading, go_on = threading.Event(), threading.Event()
+
+    def read_slowly(connection):
+        reading.set()
+        go_on.wait(60)
+        return read_past(connection)
+
+    path = tmp_path / "ledger.db"
+    store = GapStore(path, clock=SystemClock())
+    with monkeypatch.context() as patched:
+        patched.setattr(gapstore, "read_past", read_slowly)
+        starting = asyncio.create_task(store.start())
+        await asyncio.to_thread(reading.wait, 60)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        asyncio.get_running_loop().call_soon(go_on.set)
+        await store.aclose()
+    await (await store_at(path)).aclose()
 
 
 @pytest.mark.parametrize("kill_after", [1, 3, 6])
