@@ -20,7 +20,7 @@ from bench.load import Load
 from bench.machine import Machine, look
 from bench.processes import BenchError, NatsServer, end_in_order
 from bench.report import SATURATION, Round, summarize, write
-from bench.terminal import in_words, show
+from bench.terminal import show
 from bench.vendor import environment
 
 OUT = Path(__file__).parent / "out" / "latest.json"
@@ -99,7 +99,7 @@ def look_at_machine(console: Console) -> Machine | None:
         console.print(f"machine: {error}", style="red", highlight=False, markup=False)
         return None
     if found is not None:
-        console.print(f"machine: {in_words(found)}", highlight=False, markup=False)
+        console.print(f"machine: {found}", highlight=False, markup=False)
     return found
 
 

@@ -50,6 +50,13 @@ class Machine(msgspec.Struct, frozen=True):
     pauses_per_second: float
     longest_pause_ms: float
 
+    def __str__(self) -> str:
+        wake = "" if self.wake_us is None else f"a wake-up on the other processor takes {self.wake_us:.0f} µs, "
+        return (
+            f"{wake}a processor stands still {self.paused_share:.1%} of the time"
+            f" ({self.pauses_per_second:.0f} pauses a second, {self.longest_pause_ms:.1f} ms the longest)"
+        )
+
 
 def pauses(seconds: float = LOOK_S, clock: Callable[[], int] = time.perf_counter_ns) -> Pauses:
     """Look at the clock without a rest, on the processor that this process may use."""
@@ -101,23 +108,23 @@ def look(work: Path) -> Machine | None:
     wake = None
     if len(processors) > 1:
         with_two = Child("wake", ["bench.machine", "wake", *map(str, processors)], work, {})
-        wake = msgspec.json.decode(_answer(with_two), type=float)
+        try:
+            wake = msgspec.json.decode(with_two.line(_LIMIT_S), type=float)
+        finally:
+            with_two.close()
     at = str(time.perf_counter_ns() + _TOGETHER_NS)
     lookers = [Child(f"pauses-{cpu}", ["bench.machine", "pauses", str(cpu), at], work, {}) for cpu in processors]
-    found = [msgspec.json.decode(_answer(looker), type=Pauses) for looker in lookers]
+    try:
+        found = [msgspec.json.decode(looker.line(_LIMIT_S), type=Pauses) for looker in lookers]
+    finally:
+        for looker in lookers:
+            looker.close()
     return Machine(
         wake_us=wake,
         paused_share=max(one.share for one in found),
         pauses_per_second=max(one.per_second for one in found),
         longest_pause_ms=max(one.longest_ms for one in found),
     )
-
-
-def _answer(child: Child) -> str:
-    try:
-        return child.line(_LIMIT_S)
-    finally:
-        child.close()
 
 
 def main(arguments: list[str]) -> None:
@@ -131,7 +138,7 @@ def main(arguments: list[str]) -> None:
             say(msgspec.json.encode(pauses()).decode())
         case _:
             with tempfile.TemporaryDirectory(prefix="feedgate-bench-") as work:
-                print(look(Path(work)))
+                print(look(Path(work)) or "only Linux lets a process say on which processor it runs")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from bench.machine import Machine
 from bench.report import Report, table_rows
 
 KEYS = ("case", "offered")
@@ -36,18 +35,9 @@ def show(report: Report, console: Console) -> None:
     ]
     console.print(grid("targets, for 2 cores shared with all processes", ("target", "wanted", "measured", ""), targets))
     for machine in report.machine.get("looks", ()):
-        console.print(f"machine: {in_words(machine)}", highlight=False, markup=False)
+        console.print(f"machine: {machine}", highlight=False, markup=False)
     for what, why in report.left_out.items():
         console.print(f"left out: {what}: {why}", highlight=False, markup=False)
-
-
-def in_words(machine: Machine) -> str:
-    """One line."""
-    wake = "" if machine.wake_us is None else f"a wake-up on the other processor takes {machine.wake_us:.0f} µs, "
-    return (
-        f"{wake}a processor stands still {machine.paused_share:.1%} of the time"
-        f" ({machine.pauses_per_second:.0f} pauses a second, {machine.longest_pause_ms:.1f} ms the longest)"
-    )
 
 
 def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -4,7 +4,6 @@ import os
 import pytest
 
 from bench.machine import Machine, Pauses, look, pauses
-from bench.terminal import in_words
 
 
 def clock_of(*steps_ns):
@@ -31,7 +30,7 @@ def test_the_machine_of_the_tests_is_looked_at_by_processes_of_their_own(tmp_pat
 
 def test_the_machine_is_told_in_one_line():
     machine = Machine(wake_us=21.6, paused_share=0.0172, pauses_per_second=208.0, longest_pause_ms=4.18)
-    assert in_words(machine) == (
+    assert str(machine) == (
         "a wake-up on the other processor takes 22 µs, a processor stands still 1.7% of the time"
         " (208 pauses a second, 4.2 ms the longest)"
     )
